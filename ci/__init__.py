@@ -1,0 +1,1 @@
+"""The pipeline: configuration, workspace, stages, registry and the command line."""

@@ -1,0 +1,1 @@
+"""From events to a servable bundle: data, models, metrics."""

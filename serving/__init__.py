@@ -1,0 +1,1 @@
+"""What answers shoppers: the embedded server, the gateway, the supervisor."""
