@@ -1,0 +1,227 @@
+"""The settings a person can write in `pipeline.toml`, one frozen class a section."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+CLOSED_FORM_MODELS = ("popularity", "repeat", "covisit", "linear")
+NEURAL_MODELS = ("transformer", "dnn")
+KNOWN_MODELS = (*CLOSED_FORM_MODELS, *NEURAL_MODELS, "blend")
+# Rungs that read normalised item features; a normalised column that no model reads is an error.
+FEATURE_READERS = ("transformer",)
+
+
+def _no_literal_password(url: str) -> str:
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    if parts.password or "password" in parse_qs(parts.query):
+        raise ValueError(
+            "holds a literal password; remove it from the URL and set `password_env` or "
+            "`password_file` in the same section instead"
+        )
+    return url
+
+
+SafeUrl = Annotated[str, AfterValidator(_no_literal_password)]
+
+
+class Section(BaseModel):
+    """A frozen section that refuses unknown keys and silent type changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class ShopSettings(Section):
+    """Who the shop is; its name keeps two shops in one clone apart."""
+
+    name: Name = "demo"
+
+
+class SimulatorSettings(Section):
+    """The simulated shop that stands in until a real event log is configured."""
+
+    shoppers: PositiveInt = 10_000
+    items: Annotated[int, Field(ge=20)] = 2_000
+    events: PositiveInt = 600_000
+    days: Annotated[int, Field(ge=60)] = 120
+    bots: NonNegativeInt = 20
+    seed: int = 7
+    taste_shift_day: NonNegativeInt = 0  # 0: tastes never shift
+
+
+class DataSettings(Section):
+    """Where events come from and what is kept of them."""
+
+    source: SafeUrl = "simulator"
+    catalogue: SafeUrl = ""
+    columns: dict[str, str] = {}
+    catalogue_columns: dict[str, str] = {}
+    event_types: dict[str, str] = {}
+    event_type: Literal["", "impression", "view", "click", "cart", "purchase", "search"] = ""
+    password_env: str = ""
+    password_file: str = ""
+    engine: Literal["duckdb", "postgresql"] = "duckdb"
+    as_of: str = ""
+    window_days: NonNegativeInt = 0
+    test_days: PositiveInt = 14
+    validation_days: PositiveInt = 14
+    session_gap_minutes: PositiveInt = 30
+    target: Literal["purchase", "session"] = "purchase"
+    min_user_events: PositiveInt = 1
+    min_item_events: PositiveInt = 5
+    max_events_per_day: PositiveInt = 500
+    max_bad_share: Share = 0.05
+    features: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if self.password_env and self.password_file:
+            raise ValueError("set `password_env` or `password_file`, not both")
+        return self
+
+
+class ModelSettings(Section):
+    """Which rung of the ladder is trained, and its budget."""
+
+    name: str = "blend"
+    parts: tuple[str, ...] = ("popularity", "repeat", "linear", "transformer")
+    metrics: tuple[str, ...] = ()
+    history_length: PositiveInt = 50
+    frequent_length: PositiveInt = 50
+    top_k: PositiveInt = 100
+    linear_megabytes: PositiveInt = 64
+    embedding_dim: PositiveInt = 64
+    num_blocks: PositiveInt = 2
+    num_heads: PositiveInt = 1
+    dropout_rate: Share = 0.2
+    batch_size: PositiveInt = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    cpu_seconds: PositiveInt = 60
+    seed: int = 7
+
+    @model_validator(mode="after")
+    def _known_model(self) -> Self:
+        for name in (self.name, *self.parts):
+            if name not in KNOWN_MODELS and not re.fullmatch(r"[\w.]+:\w+", name):
+                raise ValueError(
+                    f"unknown model {name!r}; allowed: {', '.join(KNOWN_MODELS)}, "
+                    'or your own as "package.module:Class"'
+                )
+        if self.embedding_dim % self.num_heads:
+            raise ValueError(
+                f"embedding_dim {self.embedding_dim} must be a multiple of "
+                f"num_heads {self.num_heads}"
+            )
+        return self
+
+    @property
+    def rungs(self) -> tuple[str, ...]:
+        """Every rung that is fitted: the parts of a blend, or the one model."""
+        return self.parts if self.name == "blend" else (self.name,)
+
+
+class GateSettings(Section):
+    """When a challenger replaces the live model."""
+
+    metric: str = "ndcg_at_10"
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=200)] = 2_000
+    seed: int = 7
+    slice_margin: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    min_slice_users: PositiveInt = 200
+    must_beat: bool = True
+    max_cpu_ratio: Annotated[float, Field(gt=0)] = 1.2
+    min_coverage_ratio: Share = 0.5
+    max_bundle_megabytes: PositiveInt = 500
+    baseline_environment: str = "local"
+
+
+class ServingSettings(Section):
+    """How the bundle is served."""
+
+    engine: Literal["savedmodel", "litert"] = "savedmodel"
+    start_timeout_seconds: PositiveInt = 120
+    drain_seconds: PositiveInt = 30
+
+
+class StorageSettings(Section):
+    """Where Pushcart keeps what it makes; relative to the project."""
+
+    build: str = "build"
+    state: str = "var"
+
+
+class RegistrySettings(Section):
+    """MLflow: empty means the embedded SQLite store of this shop."""
+
+    uri: SafeUrl = ""
+    username_env: str = ""
+    password_env: str = ""
+
+
+class EnvironmentSettings(Section):
+    """One place to deploy to."""
+
+    target: Literal["process", "compose", "hosts", "kubernetes"] = "process"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8500
+
+
+class Settings(Section):
+    """The whole of `pipeline.toml`."""
+
+    profile: Literal["quick", "full"] = "quick"
+    shop: ShopSettings = ShopSettings()
+    simulator: SimulatorSettings = SimulatorSettings()
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    gate: GateSettings = GateSettings()
+    serving: ServingSettings = ServingSettings()
+    storage: StorageSettings = StorageSettings()
+    registry: RegistrySettings = RegistrySettings()
+    environments: dict[Name, EnvironmentSettings] = {"local": EnvironmentSettings()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_features(cls, raw: Any) -> Any:
+        """Normalise the price where a chosen model reads item features and nothing is said."""
+        data, model = raw.get("data", {}), raw.get("model", {})
+        if not isinstance(data, dict) or not isinstance(model, dict):
+            return raw  # the section itself is wrong: its own message is better
+        rungs = (model.get("name", "blend"), *model.get("parts", ModelSettings().parts))
+        if "features" in data or rungs[0] not in ("blend", *FEATURE_READERS):
+            return raw
+        reads = any(rung in FEATURE_READERS for rung in rungs)
+        return {**raw, "data": {**data, "features": ("price",) if reads else ()}}
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.data.features and not any(
+            rung in FEATURE_READERS or ":" in rung for rung in self.model.rungs
+        ):
+            raise ValueError(
+                f"[data] features = {list(self.data.features)} are normalised, but no model reads "
+                f"them: {', '.join(self.model.rungs)} have no item features; set "
+                f"`data.features = []` or add one of {', '.join(FEATURE_READERS)}"
+            )
+        if self.gate.baseline_environment not in self.environments:
+            raise ValueError(
+                f"[gate] baseline_environment = {self.gate.baseline_environment!r} is not one of "
+                f"the environments {sorted(self.environments)}"
+            )
+        return self
+
+
+# A profile overrides defaults only: a value that a person wrote always wins.
+PROFILES: dict[str, dict[str, dict[str, Any]]] = {
+    "quick": {},
+    "full": {"model": {"cpu_seconds": 600}},
+}

@@ -1,0 +1,140 @@
+"""The configuration: what is refused, and how the refusal reads."""
+
+from pathlib import Path
+
+import pytest
+
+from ci.config import Options, load_config, read_secret
+from ci.errors import UsageError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "pipeline.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(folder: Path, text: str, **overrides: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        load_config(
+            write(folder, text), {key.replace("__", "."): v for key, v in overrides.items()}
+        )
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_an_empty_file_means_the_defaults(tmp_path):
+    config = load_config(write(tmp_path, ""))
+    assert config.shop.name == "demo"
+    assert config.model.name == "blend"
+    assert config.data.features == ("price",)
+
+
+def test_an_unknown_key_is_named_with_file_and_neighbours(tmp_path):
+    message = refusal(tmp_path, '[data]\nsorce = "x.csv"\n')
+    assert str(tmp_path / "pipeline.toml") in message
+    assert "data.sorce: unknown key" in message
+    assert "Did you mean 'source'?" in message
+
+
+def test_an_unknown_key_of_an_environment_names_the_environments_keys(tmp_path):
+    message = refusal(tmp_path, "[environments.local]\nprot = 1\n")
+    assert "environments.local.prot" in message
+    assert "target, port" in message
+
+
+def test_a_wrong_type_shows_the_value_seen(tmp_path):
+    message = refusal(tmp_path, '[data]\ntest_days = "3"\n')
+    assert "data.test_days: input should be a valid integer, got '3'" in message
+
+
+def test_an_override_out_of_range_is_blamed_on_the_override(tmp_path):
+    assert "--set gate.margin: input should be less than 1, got 2" in refusal(
+        tmp_path, "", gate__margin="2"
+    )
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    message = refusal(tmp_path, '[data]\nsorce = "x"\n[model]\nname = "oracle"\n')
+    assert "data.sorce" in message
+    assert "unknown model 'oracle'" in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://shop:hunter2@db/shop", "mysql://db/shop?user=shop&password=hunter2"],
+)
+def test_a_literal_password_is_refused_and_never_echoed(tmp_path, url):
+    for message in (
+        refusal(tmp_path, f'[data]\nsource = "{url}"\n'),
+        refusal(tmp_path, "", data__source=url),
+        refusal(tmp_path, f'[registry]\nuri = "{url}"\n'),
+    ):
+        assert "literal password" in message
+        assert "password_env" in message
+        assert "hunter2" not in message
+
+
+def test_a_normalised_column_that_no_model_reads_is_an_error(tmp_path):
+    message = refusal(tmp_path, '[data]\nfeatures = ["price"]\n[model]\nname = "linear"\n')
+    assert "no model reads them: linear" in message
+
+
+def test_a_closed_form_model_needs_no_features(tmp_path):
+    assert load_config(write(tmp_path, '[model]\nname = "linear"\n')).data.features == ()
+
+
+def test_profile_full_trains_longer_but_never_over_a_written_value(tmp_path):
+    full = load_config(write(tmp_path, 'profile = "full"\n'))
+    assert full.model.cpu_seconds == 600
+    written = load_config(write(tmp_path, 'profile = "full"\n[model]\ncpu_seconds = 5\n'))
+    assert written.model.cpu_seconds == 5
+
+
+def test_overrides_are_toml_values_or_plain_text(tmp_path):
+    config = load_config(
+        write(tmp_path, ""),
+        {"model.name": "linear", "gate.must_beat": "false", "data.test_days": "7"},
+    )
+    assert (config.model.name, config.gate.must_beat, config.data.test_days) == ("linear", False, 7)
+
+
+def test_a_source_in_the_file_is_relative_to_the_file_and_in_an_override_to_the_caller(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    in_file = load_config(write(tmp_path, '[data]\nsource = "events.csv"\n'))
+    assert in_file.source_path(in_file.data.source) == str(tmp_path / "events.csv")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    typed = load_config(in_file.path, {"data.source": "events.csv"})
+    assert typed.source_path(typed.data.source) == str(elsewhere / "events.csv")
+
+
+def test_an_unknown_environment_is_named_with_those_that_exist(tmp_path):
+    with pytest.raises(UsageError, match=r"no environment 'moon'.*defines local"):
+        load_config(write(tmp_path, ""), options=Options(environment="moon"))
+
+
+def test_a_missing_and_a_broken_file_are_told_apart(tmp_path):
+    with pytest.raises(UsageError, match="no configuration file"):
+        load_config(tmp_path / "none.toml")
+    assert "cannot be read as TOML" in refusal(tmp_path, "a = = 3")
+
+
+def test_settings_are_frozen(tmp_path):
+    config = load_config(write(tmp_path, ""))
+    with pytest.raises(ValueError, match="frozen"):
+        config.settings.shop.name = "other"
+
+
+def test_secrets_come_from_the_environment_or_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHOP_PASSWORD", "s3")
+    assert read_secret("SHOP_PASSWORD", "") == "s3"
+    file = tmp_path / "password"
+    file.write_text("s4\n")
+    assert read_secret("", str(file)) == "s4"
+    assert read_secret("", "") is None
+    with pytest.raises(UsageError, match="NOT_THERE"):
+        read_secret("NOT_THERE", "")
