@@ -1,0 +1,71 @@
+"""The artifact store: folders kept by the digest of their content, immutable once stored."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ci.config import Config
+from ci.errors import RefusedError, UnavailableError
+from ci.workspace import digest_of, remove
+
+
+def store(config: Config, folder: Path, digest: str) -> Path:
+    """Keep a folder under its digest; storing the same content twice is free.
+
+    Args:
+        config: Names the shop whose store it is.
+        folder: What to keep; its files are hard-linked where the file system allows.
+        digest: `sha256:…` of the folder.
+
+    Raises:
+        RefusedError: The folder's content is not what the digest says.
+    """
+    target = _place(config, digest)
+    if target.exists():
+        return target
+    if (seen := digest_of(folder)) != digest:
+        raise RefusedError(
+            f"{folder} was altered after it was made: its digest is {seen}, not {digest}. "
+            "Run `bin/ci export --force`."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".storing-"))
+    try:
+        shutil.copytree(folder, scratch / "content", copy_function=_link_or_copy)
+        (scratch / "content").rename(target)
+    finally:
+        remove(scratch)
+    return target
+
+
+def fetch(config: Config, digest: str) -> Path:
+    """The stored folder of a digest, proved unaltered.
+
+    Raises:
+        UnavailableError: The store does not have it.
+        RefusedError: It was altered in the store.
+    """
+    target = _place(config, digest)
+    if not target.exists():
+        raise UnavailableError(
+            f"The artifact store {target.parent} has nothing with digest {digest}. Restore it from "
+            "a backup, or make the artifact again with `bin/ci run`."
+        )
+    if (seen := digest_of(target)) != digest:
+        raise RefusedError(
+            f"{target} was altered in the store: its digest is {seen}, not {digest}. "
+            "Restore it from a backup."
+        )
+    return target
+
+
+def _place(config: Config, digest: str) -> Path:
+    return config.state / "artifacts" / digest.removeprefix("sha256:")
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

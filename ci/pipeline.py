@@ -1,0 +1,112 @@
+"""The pipeline as a table of contents: every stage, what it reads, writes and depends on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline; its code is `ci/stages/<name>.py: run(config, workspace)`.
+
+    Attributes:
+        name: The command, `bin/ci <name>`.
+        summary: One line for `--help`.
+        reads: Artifacts that it takes from the workspace (`../x`: of the shop, not the task).
+        writes: Artifacts that it leaves there.
+        settings: Sections or `section.key`s of `pipeline.toml` that its result depends on.
+        code: Globs of the source files that its result depends on.
+        credentials: Ids of the credentials that the Jenkinsfile binds for it, and no others.
+        reusable: Whether equal inputs make an earlier result good; a stage that acts on the
+            outside world looks for itself.
+    """
+
+    name: str
+    summary: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()
+    reusable: bool = True
+
+
+STAGES = (
+    Stage(
+        name="check",
+        summary="lint and types, then the unit tests",
+        reusable=False,
+    ),
+    Stage(
+        name="prepare",
+        summary="events and catalogue → validated, cleaned, split dataset",
+        writes=("dataset", "quarantine", "data.json"),
+        settings=("shop", "data", "simulator"),
+        code=("model/*.py", "ci/stages/prepare.py"),
+        credentials=("shop-database",),
+    ),
+    Stage(
+        name="train",
+        summary="the challenger and the rungs below it",
+        reads=("dataset",),
+        writes=("model.keras", "ladder", "training.json"),
+        settings=("model",),
+        code=("model/*.py", "ci/stages/train.py"),
+    ),
+    Stage(
+        name="export",
+        summary="the immutable serving bundle, registered under its version",
+        reads=("dataset", "model.keras", "training.json"),
+        writes=("bundle", "bundle.json"),
+        settings=("shop", "model"),
+        code=("model/*.py", "ci/stages/export.py"),
+        credentials=("mlflow",),
+    ),
+    Stage(
+        name="evaluate",
+        summary="score the bundle that will be served and the live one on the same rows",
+        reads=("dataset", "ladder", "model.keras", "training.json", "bundle", "bundle.json"),
+        writes=("evaluation.json", "per_user.parquet"),
+        settings=("model", "gate", "serving"),
+        code=("model/*.py", "serving/*.py", "ci/*.py", "ci/stages/evaluate.py"),
+    ),
+    Stage(
+        name="gate",
+        summary="PROMOTE, HOLD or INCONCLUSIVE, with the reason",
+        reads=("evaluation.json", "per_user.parquet", "bundle.json"),
+        writes=("gate.json", "gate.md"),
+        settings=("gate",),
+        code=("ci/*.py", "ci/stages/gate.py"),
+    ),
+    Stage(
+        name="render",
+        summary="Jinja templates → deployment manifests of each environment",
+        reads=("bundle.json",),
+        writes=("../manifests",),
+        settings=("shop", "serving", "environments"),
+        code=("infra/templates/*", "ci/stages/render.py"),
+    ),
+    Stage(
+        name="image",
+        summary="the release by digests, and its serving image where Docker answers",
+        reads=("bundle", "bundle.json", "gate.json", "dataset", "../manifests"),
+        writes=("../release.json",),
+        settings=("shop", "serving", "environments"),
+        code=("serving/*", "ci/stages/image.py"),
+        credentials=("container-registry",),
+        reusable=False,
+    ),
+    Stage(
+        name="deploy",
+        summary="roll out to an environment, verify, undo when verification fails",
+        reads=("bundle", "bundle.json", "gate.json", "../release.json"),
+        writes=("../deployment.json",),
+        credentials=("deploy-key", "mlflow"),
+        reusable=False,
+    ),
+    Stage(
+        name="report",
+        summary="report.html and report.md, from whatever exists",
+        writes=("../report.html", "../report.md"),
+        reusable=False,
+    ),
+)
+STAGE = {stage.name: stage for stage in STAGES}

@@ -1,0 +1,111 @@
+"""Decides whether a stage's earlier result still holds, by the digests of all it depends on."""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ci.config import PROJECT, Config
+from ci.pipeline import Stage
+from ci.workspace import Workspace, digest_of
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a stage ended.
+
+    Attributes:
+        line: The figures it printed.
+        seconds: How long it took.
+        error: Name of the verdict's error class (`HeldError`), or "" when it ended well.
+        message: That error's message.
+    """
+
+    line: str
+    seconds: float
+    error: str = ""
+    message: str = ""
+
+
+def key_of(stage: Stage, config: Config, workspace: Workspace) -> dict[str, Any]:
+    """Everything that a stage's result depends on, as digests and plain values."""
+    return {
+        "settings": {name: _setting(config, name) for name in stage.settings},
+        "reads": {name: _artifact(workspace, name) for name in stage.reads},
+        "code": _code_digest(stage.code),
+        "lock": digest_of(lock) if (lock := PROJECT / "requirements/ci.lock").exists() else "",
+        "outside": _outside(stage, config, workspace),
+    }
+
+
+def find(stage: Stage, key: dict[str, Any], workspace: Workspace) -> Result | None:
+    """The earlier result, if its inputs and its outputs are still what they were."""
+    record = workspace.find_json(_record(stage))
+    if record is None or record["key"] != key:
+        return None
+    if record["outputs"] != _outputs(stage, workspace):
+        return None
+    return Result(**record["result"])
+
+
+def remember(stage: Stage, key: dict[str, Any], workspace: Workspace, result: Result) -> None:
+    """Record a result for the next run."""
+    content = {"key": key, "outputs": _outputs(stage, workspace), "result": asdict(result)}
+    workspace.write_json(_record(stage), content)
+
+
+def changed(stage: Stage, key: dict[str, Any], workspace: Workspace) -> str:
+    """What differs from the last run, for a person: `settings model`, `reads dataset`."""
+    record = workspace.find_json(_record(stage))
+    if record is None:
+        return "first run"
+    before = record["key"]
+    differing = [
+        f"{kind} {name}"
+        for kind in ("settings", "reads", "outside")
+        for name in key[kind]
+        if key[kind][name] != before.get(kind, {}).get(name)
+    ]
+    differing += [kind for kind in ("code", "lock") if key[kind] != before.get(kind)]
+    return ", ".join(differing) or "outputs were altered"
+
+
+def _record(stage: Stage) -> str:
+    return f".stages/{stage.name}.json"
+
+
+def _setting(config: Config, name: str) -> Any:
+    value: Any = config.settings.model_dump(mode="json")
+    for part in name.split("."):
+        value = value[part]
+    return value
+
+
+def _artifact(workspace: Workspace, name: str) -> str:
+    path = workspace.path(name)
+    return digest_of(path) if path.exists() else ""
+
+
+def _outputs(stage: Stage, workspace: Workspace) -> dict[str, str]:
+    return {name: _artifact(workspace, name) for name in stage.writes}
+
+
+def _code_digest(globs: Iterable[str]) -> str:
+    files = sorted({path for glob in globs for path in PROJECT.glob(glob) if path.is_file()})
+    listing = "".join(f"{path.relative_to(PROJECT)} {_file(path)}\n" for path in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _outside(stage: Stage, config: Config, workspace: Workspace) -> dict[str, Any]:
+    """Facts of the outside world that the stage's module says its result depends on."""
+    module = importlib.import_module(f"ci.stages.{stage.name}")
+    outside = getattr(module, "outside", None)
+    facts: dict[str, Any] = outside(config, workspace) if outside else {}
+    return json.loads(json.dumps(facts))  # type: ignore[no-any-return]

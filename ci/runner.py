@@ -1,0 +1,116 @@
+"""Runs stages: one alone, or the whole pipeline with its reuse, its verdict and its report."""
+
+import importlib
+import time
+from collections.abc import Callable
+
+from ci import errors, reuse
+from ci.baseline import find_baseline
+from ci.config import TASK, Config
+from ci.console import complain, duration, say
+from ci.errors import BadDataError, PushcartError, UnavailableError, UsageError
+from ci.pipeline import STAGE, Stage
+from ci.workspace import Workspace
+from model.schema import DataError, SourceUnavailableError
+
+MAKES_CHALLENGER = ("prepare", "train", "export")
+JUDGES_AND_RELEASES = ("evaluate", "gate", "render", "image", "deploy")
+
+
+def workspace_of(config: Config) -> Workspace:
+    """The workspace of the configured shop."""
+    return Workspace(config.build, config.build / TASK)
+
+
+def run_stage(stage: Stage, config: Config, workspace: Workspace) -> None:
+    """Run one stage, or say that its earlier result holds.
+
+    Raises:
+        PushcartError: As the stage ends; a reused verdict is raised again.
+    """
+    if not stage.reusable:
+        _run_and_tell(stage, config, workspace, why="")
+        return
+    key = reuse.key_of(stage, config, workspace)
+    earlier = None if config.options.force else reuse.find(stage, key, workspace)
+    if earlier:
+        say(f"{stage.name:<9} reused: {earlier.line}")
+    else:
+        why = reuse.changed(stage, key, workspace)
+        earlier = _run_and_tell(stage, config, workspace, why)
+        reuse.remember(stage, key, workspace, earlier)
+    if earlier.error:
+        raise getattr(errors, earlier.error)(earlier.message)
+
+
+def run_pipeline(config: Config) -> None:
+    """Prepare … deploy for one environment; the report is written whatever happens.
+
+    Raises:
+        PushcartError: The first stage that ends otherwise than well.
+    """
+    workspace = workspace_of(config)
+    started = time.monotonic()
+    try:
+        for name in MAKES_CHALLENGER:
+            run_stage(STAGE[name], config, workspace)
+        if _already_live(config, workspace):
+            say("evaluate, gate, render, image: satisfied, this bundle is already live")
+            run_stage(STAGE["deploy"], config, workspace)
+        else:
+            for name in JUDGES_AND_RELEASES:
+                run_stage(STAGE[name], config, workspace)
+    finally:
+        _report(config, workspace)
+        say(f"pipeline  {duration(time.monotonic() - started)}")
+
+
+def _already_live(config: Config, workspace: Workspace) -> bool:
+    baseline = find_baseline(config, config.options.environment)
+    bundle = workspace.read_json("bundle.json", "export")
+    return baseline is not None and baseline.digest == bundle["digest"]
+
+
+def _report(config: Config, workspace: Workspace) -> None:
+    """Write the report without hiding the error that ended the pipeline."""
+    try:
+        run_stage(STAGE["report"], config, workspace)
+    except PushcartError as error:
+        complain(f"The report could not be written: {error}")
+
+
+def _run_and_tell(stage: Stage, config: Config, workspace: Workspace, why: str) -> reuse.Result:
+    say(f"{stage.name:<9} {stage.summary}{f' ({why})' if why else ''}")
+    started = time.monotonic()
+    run = importlib.import_module(f"ci.stages.{stage.name}").run
+    result = _outcome(run, config, workspace, started)
+    say(f"{'':<9} {result.line}  [{duration(result.seconds)}]")
+    return result
+
+
+def _outcome(
+    run: Callable[[Config, Workspace], str], config: Config, workspace: Workspace, started: float
+) -> reuse.Result:
+    """Turn a verdict into a result that can be reused; every other error passes on."""
+    try:
+        line = run(config, workspace)
+    except (errors.HeldError, errors.InconclusiveError) as verdict:
+        seconds = time.monotonic() - started
+        headline = str(verdict).splitlines()[0]
+        return reuse.Result(headline, seconds, type(verdict).__name__, str(verdict))
+    except DataError as error:
+        raise BadDataError(str(error)) from error
+    except SourceUnavailableError as error:
+        raise UnavailableError(str(error)) from error
+    return reuse.Result(line, time.monotonic() - started)
+
+
+def run_named_stage(config: Config, name: str) -> None:
+    """`bin/ci STAGE`.
+
+    Raises:
+        UsageError: There is no such stage.
+    """
+    if name not in STAGE:
+        raise UsageError(f"There is no stage {name!r}; the stages are {', '.join(STAGE)}.")
+    run_stage(STAGE[name], config, workspace_of(config))
