@@ -1,6 +1,5 @@
 """The artifact store: folders kept by the digest of their content, immutable once stored."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ def store(config: Config, folder: Path, digest: str) -> Path:
 
     Args:
         config: Names the shop whose store it is.
-        folder: What to keep; its files are hard-linked where the file system allows.
+        folder: What to keep.
         digest: `sha256:…` of the folder.
 
     Raises:
@@ -32,7 +31,7 @@ def store(config: Config, folder: Path, digest: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".storing-"))
     try:
-        shutil.copytree(folder, scratch / "content", copy_function=_link_or_copy)
+        shutil.copytree(folder, scratch / "content")
         (scratch / "content").rename(target)
     finally:
         remove(scratch)
@@ -62,10 +61,3 @@ def fetch(config: Config, digest: str) -> Path:
 
 def _place(config: Config, digest: str) -> Path:
     return config.state / "artifacts" / digest.removeprefix("sha256:")
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -9,7 +9,7 @@ from ci.baseline import find_baseline
 from ci.config import TASK, Config
 from ci.console import complain, duration, say
 from ci.errors import BadDataError, PushcartError, UnavailableError, UsageError
-from ci.pipeline import STAGE, Stage
+from ci.pipeline import STAGE, STAGES, Stage
 from ci.workspace import Workspace
 from model.schema import DataError, SourceUnavailableError
 
@@ -31,6 +31,7 @@ def run_stage(stage: Stage, config: Config, workspace: Workspace) -> None:
     if not stage.reusable:
         _run_and_tell(stage, config, workspace, why="")
         return
+    _require_reads(stage, workspace)
     key = reuse.key_of(stage, config, workspace)
     earlier = None if config.options.force else reuse.find(stage, key, workspace)
     if earlier:
@@ -63,6 +64,12 @@ def run_pipeline(config: Config) -> None:
     finally:
         _report(config, workspace)
         say(f"pipeline  {duration(time.monotonic() - started)}")
+
+
+def _require_reads(stage: Stage, workspace: Workspace) -> None:
+    makers = {name: maker.name for maker in STAGES for name in maker.writes}
+    for name in stage.reads:
+        workspace.require(name, made_by=makers[name])
 
 
 def _already_live(config: Config, workspace: Workspace) -> bool:

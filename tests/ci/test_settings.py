@@ -1,0 +1,30 @@
+"""`pipeline.toml` tells the truth: each default is shown, and each shown value is the default."""
+
+import tomllib
+
+from ci.config import PROJECT, load_config
+from ci.settings import Settings
+
+
+def shown(section: dict, prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in section.items():
+        nested = isinstance(value, dict) and prefix in {"", "environments."}
+        flat |= shown(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
+def test_the_shipped_file_shows_every_key_with_its_default():
+    written = shown(tomllib.loads((PROJECT / "pipeline.toml").read_text("utf-8")))
+    defaults = shown(Settings().model_dump(mode="json"))
+    for key in ("data.features", "model.cpu_seconds"):
+        del defaults[key]  # depends on the model or the profile: shown as a comment
+    assert written == defaults
+
+
+def test_the_shipped_file_is_valid():
+    assert load_config(PROJECT / "pipeline.toml").settings == Settings()
+
+
+def test_profile_full_changes_the_shipped_file():
+    assert load_config(PROJECT / "pipeline.toml", {"profile": "full"}).model.cpu_seconds == 600
