@@ -32,7 +32,8 @@ class Stage:
 STAGES = (
     Stage(
         name="check",
-        summary="lint and types, then the unit tests",
+        summary="lint, types and the tests, each with a JUnit report",
+        writes=("../check.json",),
         reusable=False,
     ),
     Stage(
