@@ -33,17 +33,22 @@ class Result:
 def key_of(stage: Stage, config: Config, workspace: Workspace) -> dict[str, Any]:
     """Everything that a stage's result depends on, as digests and plain values."""
     return {
-        "settings": {name: _setting(config, name) for name in stage.settings},
-        "reads": {name: _artifact(workspace, name) for name in stage.reads},
+        "settings": {name: setting_of(config, name) for name in stage.settings},
+        "reads": reads_of(stage, workspace),
         "code": _code_digest(stage.code),
         "lock": digest_of(lock) if (lock := PROJECT / "requirements/ci.lock").exists() else "",
         "outside": _outside(stage, config, workspace),
     }
 
 
+def reads_of(stage: Stage, workspace: Workspace) -> dict[str, str]:
+    """The digests of the artifacts that a stage reads."""
+    return {name: _artifact(workspace, name) for name in stage.reads}
+
+
 def find(stage: Stage, key: dict[str, Any], workspace: Workspace) -> Result | None:
     """The earlier result, if its inputs and its outputs are still what they were."""
-    record = workspace.find_json(_record(stage))
+    record = workspace.find_json(record_of(stage))
     if record is None or record["key"] != key:
         return None
     if record["outputs"] != _outputs(stage, workspace):
@@ -54,12 +59,23 @@ def find(stage: Stage, key: dict[str, Any], workspace: Workspace) -> Result | No
 def remember(stage: Stage, key: dict[str, Any], workspace: Workspace, result: Result) -> None:
     """Record a result for the next run."""
     content = {"key": key, "outputs": _outputs(stage, workspace), "result": asdict(result)}
-    workspace.write_json(_record(stage), content)
+    workspace.write_json(record_of(stage), content)
+
+
+def remember_failure(stage: Stage, error: Exception, workspace: Workspace) -> None:
+    """Record why a stage ended without a result, for the report."""
+    content = {"error": type(error).__name__, "message": str(error)}
+    workspace.write_json(failure_record(stage), content)
+
+
+def forget_failure(stage: Stage, workspace: Workspace) -> None:
+    """The stage has a result again."""
+    workspace.path(failure_record(stage)).unlink(missing_ok=True)
 
 
 def changed(stage: Stage, key: dict[str, Any], workspace: Workspace) -> str:
     """What differs from the last run, for a person: `settings model`, `reads dataset`."""
-    record = workspace.find_json(_record(stage))
+    record = workspace.find_json(record_of(stage))
     if record is None:
         return "first run"
     before = record["key"]
@@ -73,11 +89,18 @@ def changed(stage: Stage, key: dict[str, Any], workspace: Workspace) -> str:
     return ", ".join(differing) or "outputs were altered"
 
 
-def _record(stage: Stage) -> str:
+def record_of(stage: Stage) -> str:
+    """Where a stage's key, outputs and result are recorded."""
     return f".stages/{stage.name}.json"
 
 
-def _setting(config: Config, name: str) -> Any:
+def failure_record(stage: Stage) -> str:
+    """Where the reason is recorded that a stage has no result."""
+    return f".stages/{stage.name}.failed.json"
+
+
+def setting_of(config: Config, name: str) -> Any:
+    """A section or `section.key` of the settings, as JSON."""
     value: Any = config.settings.model_dump(mode="json")
     for part in name.split("."):
         value = value[part]

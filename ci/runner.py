@@ -28,20 +28,34 @@ def run_stage(stage: Stage, config: Config, workspace: Workspace) -> None:
     Raises:
         PushcartError: As the stage ends; a reused verdict is raised again.
     """
+    try:
+        result = _result_of(stage, config, workspace)
+    except Exception as error:
+        reuse.remember_failure(stage, error, workspace)
+        if isinstance(error, DataError):
+            raise BadDataError(str(error)) from error
+        if isinstance(error, SourceUnavailableError):
+            raise UnavailableError(str(error)) from error
+        raise
+    reuse.forget_failure(stage, workspace)
+    if result.error:
+        raise getattr(errors, result.error)(result.message)
+
+
+def _result_of(stage: Stage, config: Config, workspace: Workspace) -> reuse.Result:
     if not stage.reusable:
-        _run_and_tell(stage, config, workspace, why="")
-        return
+        result = _run_and_tell(stage, config, workspace, why="")
+        reuse.remember(stage, {"reads": reuse.reads_of(stage, workspace)}, workspace, result)
+        return result
     _require_reads(stage, workspace)
     key = reuse.key_of(stage, config, workspace)
     earlier = None if config.options.force else reuse.find(stage, key, workspace)
     if earlier:
         say(f"{stage.name:<9} reused: {earlier.line}")
-    else:
-        why = reuse.changed(stage, key, workspace)
-        earlier = _run_and_tell(stage, config, workspace, why)
-        reuse.remember(stage, key, workspace, earlier)
-    if earlier.error:
-        raise getattr(errors, earlier.error)(earlier.message)
+        return earlier
+    result = _run_and_tell(stage, config, workspace, reuse.changed(stage, key, workspace))
+    reuse.remember(stage, key, workspace, result)
+    return result
 
 
 def run_pipeline(config: Config) -> None:
@@ -105,10 +119,6 @@ def _outcome(
         seconds = time.monotonic() - started
         headline = str(verdict).splitlines()[0]
         return reuse.Result(headline, seconds, type(verdict).__name__, str(verdict))
-    except DataError as error:
-        raise BadDataError(str(error)) from error
-    except SourceUnavailableError as error:
-        raise UnavailableError(str(error)) from error
     return reuse.Result(line, time.monotonic() - started)
 
 
