@@ -137,11 +137,16 @@ class GateSettings(Section):
     resamples: Annotated[int, Field(ge=200)] = 2_000
     seed: int = 7
     slice_margin: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    min_users: PositiveInt = 100
     min_slice_users: PositiveInt = 200
     must_beat: bool = True
     max_cpu_ratio: Annotated[float, Field(gt=0)] = 1.2
     min_coverage_ratio: Share = 0.5
+    max_popularity_ratio: Annotated[float, Field(ge=1)] = 1.5
+    max_miscalibration_ratio: Annotated[float, Field(ge=1)] = 1.5
     max_bundle_megabytes: PositiveInt = 500
+    max_memory_megabytes: PositiveInt = 4_000
+    max_cold_start_seconds: PositiveInt = 60
     baseline_environment: str = "local"
 
 
