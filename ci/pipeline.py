@@ -75,7 +75,7 @@ STAGES = (
         reads=("evaluation.json", "per_user.parquet", "bundle.json"),
         writes=("gate.json", "gate.md"),
         settings=("gate",),
-        code=("ci/*.py", "ci/stages/gate.py"),
+        code=("ci/*.py", "ci/judging/*.py", "ci/stages/gate.py"),
     ),
     Stage(
         name="render",

@@ -110,6 +110,18 @@ def is_empty(config: Config) -> bool:
         return not client.search_model_versions(f"name = '{name}'", max_results=1)
 
 
+def count_promoted(config: Config) -> int:
+    """How many aliases name a release, over all environments of this shop.
+
+    Raises:
+        UnavailableError: The registry does not answer or refuses.
+    """
+    if not config.registry.uri and not _embedded(config).exists():
+        return 0
+    with _client(config) as client:
+        return len(client.get_registered_model(_registered_model(client, config)).aliases)
+
+
 def ship(config: Config, entries: list[dict[str, Any]]) -> None:
     """Write entries of the outbox to the ledger, each as one run; safe to repeat.
 
