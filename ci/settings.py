@@ -75,6 +75,10 @@ class DataSettings(Section):
     validation_days: PositiveInt = 14
     session_gap_minutes: PositiveInt = 30
     target: Literal["purchase", "session"] = "purchase"
+    unknown_users: tuple[str, ...] = ()
+    item_pattern: str = ""
+    min_events: PositiveInt = 1
+    max_silence_days: PositiveInt = 7
     min_user_events: PositiveInt = 1
     min_item_events: PositiveInt = 5
     max_events_per_day: PositiveInt = 500

@@ -1,0 +1,72 @@
+"""Writes a prepared dataset, with a digest of its content."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.preparing import Preparation, Prepared, iso
+
+SPLITS = ("train", "validation", "test")
+
+
+def write_dataset(folder: Path, prepared: Prepared, meta: dict[str, Any]) -> None:
+    """Write `events.parquet`, `items.parquet`, `users.parquet` and `meta.json`."""
+    pq.write_table(pa.table(prepared.events), folder / "events.parquet", compression="zstd")
+    prepared.items.to_parquet(folder / "items.parquet", index=False)
+    prepared.users.to_parquet(folder / "users.parquet", index=False)
+    text = json.dumps(meta, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "meta.json").write_text(text + "\n", encoding="utf-8")
+
+
+def meta_of(
+    prepared: Prepared,
+    wanted: Preparation,
+    shop: str,
+    task: str,
+    oracle: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The content of `meta.json`."""
+    moments = prepared.moments
+    counts = np.bincount(prepared.events["split"], minlength=len(SPLITS))
+    return {
+        "shop": shop,
+        "task": task,
+        "digest": digest_of(prepared, wanted.target),
+        "as_of": iso(moments.as_of),
+        "validation_start": iso(moments.validation_start),
+        "test_start": iso(moments.test_start),
+        "test_end": iso(moments.as_of + 1),  # exclusive
+        "features": list(wanted.features),
+        "feature_statistics": prepared.features,
+        "users": len(prepared.users),
+        "items": len(prepared.items),
+        "events": {name: int(count) for name, count in zip(SPLITS, counts, strict=True)},
+        "accounting": prepared.accounting.as_dict(),
+        "target": wanted.target,
+        "oracle": oracle,
+    }
+
+
+def digest_of(prepared: Prepared, target: str) -> str:
+    """`sha256:` over the content, equal for equal content whatever wrote the files."""
+    whole = hashlib.sha256(f"pushcart dataset 1 {target} {prepared.moments}\n".encode())
+    for name, values in sorted(prepared.events.items()):
+        whole.update(f"{name} {values.dtype.str} {len(values)}\n".encode())
+        whole.update(np.ascontiguousarray(values).tobytes())
+    for table in (prepared.items, prepared.users):
+        for name in sorted(table.columns):
+            whole.update(f"{name} {len(table)}\n".encode())
+            whole.update(_bytes(table[name]))
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _bytes(column: pd.Series) -> bytes:
+    if pd.api.types.is_numeric_dtype(column):
+        return np.ascontiguousarray(column.to_numpy()).tobytes()
+    return json.dumps([None if pd.isna(value) else str(value) for value in column]).encode()

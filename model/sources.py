@@ -1,0 +1,103 @@
+"""Where a shop's rows lie: files and databases by URL, with the mapping of their columns."""
+
+import glob
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from model.schema import DataError
+
+DATABASES = ("sqlite", "postgresql", "mysql")
+FILES = (".csv", ".csv.gz", ".parquet")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A parsed address.
+
+    Attributes:
+        kind: `sqlite`, `postgresql`, `mysql`, `csv` or `parquet`.
+        paths: The files, sorted; one for SQLite, none for a server.
+        table: Table of a database, perhaps with its schema: `sales.events`.
+        host: Server, with `port`, `user` and `database`.
+    """
+
+    kind: str
+    paths: tuple[Path, ...] = ()
+    table: str = ""
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    database: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table of rows.
+
+    Attributes:
+        url: `sqlite:///…`, `postgresql://…`, `mysql://…` (`?table=` names the table), or the path
+            or glob of CSV or Parquet files.
+        columns: Our column names → the source's; a column that is not named here is taken by our
+            own name where the source has it.
+        password: Resolved from the configuration's reference; never printed.
+        default_table: Table of a database when the URL names none.
+    """
+
+    url: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    password: str = field(default="", repr=False)
+    default_table: str = "events"
+
+    @property
+    def location(self) -> Location:
+        """The address in parts.
+
+        Raises:
+            DataError: No file is there, or the kind of address is not known.
+        """
+        if "://" not in self.url:
+            return _files(self.url)
+        parts = urlsplit(self.url)
+        table = parse_qs(parts.query).get("table", [self.default_table])[0]
+        if parts.scheme == "sqlite":
+            path = Path(unquote(parts.path)[1:])
+            if not path.is_file():
+                raise DataError(f"There is no SQLite file {path} (source {self.url}).")
+            return Location("sqlite", (path,), table)
+        if parts.scheme in DATABASES:
+            return Location(
+                parts.scheme,
+                table=table,
+                host=parts.hostname or "127.0.0.1",
+                port=parts.port or {"postgresql": 5432, "mysql": 3306}[parts.scheme],
+                user=unquote(parts.username or ""),
+                database=unquote(parts.path.strip("/")),
+            )
+        raise DataError(
+            f"The source {parts.scheme}://… is of no known kind. Write one of "
+            f"{', '.join(f'{name}://…' for name in DATABASES)}, or the path of {' or '.join(FILES)}"
+            " files."
+        )
+
+
+def _files(pattern: str) -> Location:
+    paths = tuple(Path(name) for name in sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207
+    if not paths:
+        raise DataError(f"There is no file {pattern}. Name one in [data] source.")
+    kinds = {_kind(path) for path in paths}
+    if len(kinds) > 1:
+        raise DataError(f"{pattern} mixes {' and '.join(sorted(kinds))} files. Name one kind.")
+    return Location(kinds.pop(), paths)
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        return "parquet"
+    if name.endswith((".csv", ".csv.gz")):
+        return "csv"
+    if name.endswith((".db", ".sqlite", ".sqlite3")):
+        raise DataError(f"Write a SQLite file as a URL: sqlite:///{path}.")
+    raise DataError(f"{path} is neither {', '.join(FILES)}: its kind cannot be told.")
