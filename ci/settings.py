@@ -64,7 +64,7 @@ class DataSettings(Section):
     catalogue: SafeUrl = ""
     columns: dict[str, str] = {}
     catalogue_columns: dict[str, str] = {}
-    event_types: dict[str, str] = {}
+    event_types: dict[str, str | tuple[str, ...]] = {}
     event_type: Literal["", "impression", "view", "click", "cart", "purchase", "search"] = ""
     password_env: str = ""
     password_file: str = ""

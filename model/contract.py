@@ -27,12 +27,12 @@ class Meaning:
 
     Attributes:
         event_type: The type of every row, when the log has no such column.
-        event_types: The shop's words → ours.
+        event_types: Our words → the shop's, one or several.
         item_pattern: Regular expression that a real item's id matches; "" accepts all.
     """
 
     event_type: str = ""
-    event_types: Mapping[str, str] = field(default_factory=dict)
+    event_types: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     item_pattern: str = ""
 
 
@@ -58,7 +58,9 @@ def choose_columns(
         DataError: A needed or a named column is not there; the message lists those that are.
     """
     lower = {name.lower(): name for name in found}
-    chosen = {name: lower[name] for name in EVENT_COLUMNS if name in lower and name not in mapping}
+    chosen: dict[str, str] = {
+        name: lower[name] for name in EVENT_COLUMNS if name in lower and name not in mapping
+    }
     for ours, theirs in mapping.items():
         if theirs.lower() not in lower:
             raise DataError(_missing(theirs, f"[data.columns] {ours} names it", found, url))
@@ -94,8 +96,9 @@ def typed(landed: ibis.Table, meaning: Meaning) -> ibis.Table:
         return _number(seen[f"seen_{name}"]) if name in columns else ibis.null("float64")
 
     kind = text(EventColumn.EVENT_TYPE)
-    for theirs, ours in meaning.event_types.items():
-        kind = (text(EventColumn.EVENT_TYPE) == theirs).ifelse(ibis.literal(ours), kind)
+    for ours, theirs in meaning.event_types.items():
+        words = [theirs] if isinstance(theirs, str) else list(theirs)
+        kind = text(EventColumn.EVENT_TYPE).isin(words).ifelse(ibis.literal(ours), kind)
     if meaning.event_type:
         kind = ibis.literal(meaning.event_type)
     return seen.mutate(

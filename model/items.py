@@ -131,6 +131,7 @@ def _median_prices(events: dict[str, np.ndarray], items: int, cut: int) -> pd.Se
 
 
 def _numeric(table: pd.DataFrame, name: str, cut: int) -> np.ndarray:
+    values: np.ndarray
     if name not in FEATURES:
         raise DataError(f"[data] features has {name!r}; it may have {', '.join(FEATURES)}.")
     if name == "age_days" and "created_at" in table:
