@@ -1,12 +1,9 @@
 """Stage `prepare`: events and catalogue → validated, cleaned, split dataset."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ci.config import TASK, Config
-from ci.errors import UsageError
+from ci.config import TASK, Config, read_secret
 from ci.workspace import Workspace
 from model.sources import Source
 
@@ -92,18 +89,5 @@ def _address(config: Config, url: str) -> str:
 
 
 def _password(config: Config) -> str:
-    data = config.data
-    if data.password_env:
-        if data.password_env not in os.environ:
-            raise UsageError(
-                f"[data] password_env names {data.password_env}, which is not set. Export it, or "
-                "use password_file."
-            )
-        return os.environ[data.password_env]
-    if not data.password_file:
-        return ""
-    path = Path(config.source_path(data.password_file)).expanduser()
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise UsageError(f"[data] password_file {path} cannot be read: {error.strerror}.") from None
+    file = config.data.password_file
+    return read_secret(config.data.password_env, config.source_path(file) if file else "") or ""
