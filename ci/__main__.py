@@ -69,6 +69,19 @@ def _dispatch(arguments: list[str]) -> int:
     return _run(known, flags) or 0
 
 
+def check_usage(arguments: list[str]) -> None:
+    """Check a command line without running it; `bin/ci` does so before it makes an environment.
+
+    Raises:
+        UsageError: The command, an option or an argument is wrong.
+    """
+    known, rest = _parser().parse_known_args(arguments)
+    command = COMMAND.get(known.command)
+    if known.command and not (command and command.takes == "rest"):
+        _overrides(known)
+        _command_parser(known.command).parse_args(rest)
+
+
 def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
     from ci.config import Options, load_config  # noqa: PLC0415  pydantic is not needed for help
 

@@ -121,7 +121,7 @@ COMMANDS = (
         "vendor",
         "develop",
         "collect everything a machine without network needs",
-        "ci.environment:vendor",
+        "ci.vendoring:run",
         takes="rest",
         example="bin/ci vendor /media/usb && bin/ci --offline /media/usb run",
     ),
@@ -129,7 +129,7 @@ COMMANDS = (
         "lock",
         "develop",
         "resolve requirements.txt again into the hash locks",
-        "ci.environment:lock",
+        "ci.locking:run",
         takes="rest",
     ),
 )

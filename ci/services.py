@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci.console import say
 from ci.errors import UnavailableError
 
 # Folders that hold servers but are not on an ordinary user's PATH.
@@ -127,7 +128,7 @@ def install(services: Sequence[Service]) -> None:
         )
     sudo = shutil.which("sudo") is not None
     for command in apt_commands(packages, root=os.geteuid() == 0, sudo=sudo):
-        print("+ " + " ".join(command), flush=True)
+        say("+ " + " ".join(command))
         if subprocess.run(command, check=False).returncode != 0:
             raise UnavailableError(
                 f"`{' '.join(command)}` failed; its own message stands above.\n"
@@ -162,7 +163,7 @@ def run(arguments: list[str]) -> int:
     services = [service for service in SERVICES if not chosen.names or service.name in chosen.names]
     if not chosen.check:
         install(services)
-    print(table(services))
+    say(table(services))
     lacking = [service.name for service in services if service.missing()]
     if lacking:
         raise UnavailableError(f"Not installed: {', '.join(lacking)}. Run: bin/ci services")
