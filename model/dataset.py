@@ -35,6 +35,7 @@ class Dataset:
         item_table: One row an item: row i is item index i + 1.
         user_table: One row a user.
         meta: `meta.json`.
+        outside_ids: Id of every `outside_index`, from 1: an older release may know such an item.
     """
 
     user_index: np.ndarray
@@ -49,6 +50,7 @@ class Dataset:
     item_table: pd.DataFrame
     user_table: pd.DataFrame
     meta: dict[str, Any]
+    outside_ids: tuple[str, ...] = ()
 
     @staticmethod
     def load(path: Path) -> "Dataset":
@@ -61,6 +63,7 @@ class Dataset:
             events = pq.read_table(path / "events.parquet")
             items = pd.read_parquet(path / "items.parquet")
             users = pd.read_parquet(path / "users.parquet")
+            outside = tuple(pd.read_parquet(path / "outside.parquet")["item_id"])
             meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DataError(
@@ -68,7 +71,9 @@ class Dataset:
                 "missing. Run `bin/ci prepare`."
             ) from None
         columns = {name: events.column(name).to_numpy() for name in events.column_names}
-        return Dataset(**columns, item_table=items, user_table=users, meta=meta)
+        return Dataset(
+            **columns, item_table=items, user_table=users, meta=meta, outside_ids=outside
+        )
 
     @property
     def items(self) -> int:

@@ -16,10 +16,11 @@ SPLITS = ("train", "validation", "test")
 
 
 def write_dataset(folder: Path, prepared: Prepared, meta: dict[str, Any]) -> None:
-    """Write `events.parquet`, `items.parquet`, `users.parquet` and `meta.json`."""
+    """Write `events`, `items`, `users` and `outside.parquet`, and `meta.json`."""
     pq.write_table(pa.table(prepared.events), folder / "events.parquet", compression="zstd")
     prepared.items.to_parquet(folder / "items.parquet", index=False)
     prepared.users.to_parquet(folder / "users.parquet", index=False)
+    _outside(prepared).to_parquet(folder / "outside.parquet", index=False)
     text = json.dumps(meta, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "meta.json").write_text(text + "\n", encoding="utf-8")
 
@@ -59,11 +60,16 @@ def digest_of(prepared: Prepared, target: str) -> str:
     for name, values in sorted(prepared.events.items()):
         whole.update(f"{name} {values.dtype.str} {len(values)}\n".encode())
         whole.update(np.ascontiguousarray(values).tobytes())
-    for table in (prepared.items, prepared.users):
+    for table in (prepared.items, prepared.users, _outside(prepared)):
         for name in sorted(table.columns):
             whole.update(f"{name} {len(table)}\n".encode())
             whole.update(_bytes(table[name]))
     return f"sha256:{whole.hexdigest()}"
+
+
+def _outside(prepared: Prepared) -> pd.DataFrame:
+    """Ids of the items that appeared only after the cut, row i of `outside_index` i + 1."""
+    return pd.DataFrame({"item_id": pd.Series(prepared.outside_ids, dtype="str")})
 
 
 def _bytes(column: pd.Series) -> bytes:
