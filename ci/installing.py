@@ -22,6 +22,8 @@ from ci.wheelhouse import complete_wheels
 
 # 430 MB of C++ headers, for people who compile their own TensorFlow ops.
 UNUSED = ("tensorflow/include",)
+# A line or more a package, from uv and pip.
+CHATTER = ("+ ", "Downloaded ", "Collecting ", "Saved ", "Using cached ", "Looking in ", "━")
 
 
 def install_role(role: str, offline: Path | None = None) -> str:
@@ -38,6 +40,8 @@ def install_role(role: str, offline: Path | None = None) -> str:
     folder = folder_of(role)
 
     def build(folder: Path) -> None:
+        if offline:
+            complete_wheels(offline, role)  # before any work: all that is missing, at once
         uv = install_uv(offline)
         say(f"Making the environment `{role}`, once: {folder}")
         _build_role(uv, role, folder, offline)
@@ -111,7 +115,7 @@ def run_uv(uv: Path, arguments: Sequence[str], purpose: str) -> None:
 
 
 def checked(command: list[str], environment: Mapping[str, str], purpose: str) -> None:
-    """Run a command that installs or downloads.
+    """Run a command of uv or pip that installs or downloads.
 
     Raises:
         UnavailableError: It failed; its own words stand above the message.
@@ -119,22 +123,26 @@ def checked(command: list[str], environment: Mapping[str, str], purpose: str) ->
     if _tell(command, environment) != 0:
         raise UnavailableError(
             f"Could not {purpose}: the reason stands above.\n"
-            "Check the network, the proxy (HTTPS_PROXY), the index (PIP_INDEX_URL). Without a\n"
-            "network: `bin/ci vendor DIR` on a machine that has one, then `bin/ci --offline DIR …`."
+            "Check the network, the proxy (HTTPS_PROXY) and the index (PIP_INDEX_URL).\n"
+            "Without a network: `bin/ci vendor DIR` on a machine that has one, then\n"
+            "`bin/ci --offline DIR …` here."
         )
 
 
 def _tell(command: list[str], environment: Mapping[str, str]) -> int:
-    """Run a command; to a terminal it draws its own bars, in a log its long list is left out."""
-    if sys.stderr.isatty():
+    """Run a command; to a terminal it draws its own bars, a log gets the lines worth reading."""
+    if sys.stdout.isatty() and sys.stderr.isatty():
         return subprocess.run(command, env=dict(environment), check=False).returncode
     with subprocess.Popen(
-        command, env=dict(environment), stderr=subprocess.PIPE, text=True
+        command,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
-        for line in process.stderr or ():
-            if not line.startswith((" + ", " Downloaded")):
-                sys.stderr.write(f"  {line.rstrip()}\n")
-                sys.stderr.flush()
+        for line in process.stdout or ():
+            if not line.strip().startswith(CHATTER):
+                say(f"  {line.strip()}")
     return process.returncode
 
 

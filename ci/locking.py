@@ -7,6 +7,7 @@ and constrains the others, so that a package has one version everywhere.
 import argparse
 import hashlib
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,7 +26,7 @@ BLOCKS = {
     "server": ("gateway", "server"),
     "uv": ("uv",),
 }
-ONE_TENSORFLOW = ("dev", "ci")  # the locks that requirements/overrides.txt corrects
+ONE_TENSORFLOW = ("dev", "ci")  # the locks that name tensorflow-cpu
 PYTHON = "3.11"  # the oldest; a universal lock holds for the newer ones too
 
 
@@ -45,14 +46,19 @@ def choices(text: str) -> dict[str, list[str]]:
 def requirements_of(role: str, root: Path = ROOT) -> str:
     """Return what a person chose for a role: the requirements of its blocks, one a line."""
     blocks = choices((root / "requirements.txt").read_text())
-    return "\n".join(line for block in BLOCKS[role] for line in blocks[block]) + "\n"
+    return "".join(f"{line}\n" for block in BLOCKS[role] for line in blocks[block])
+
+
+def overrides_of(role: str, root: Path = ROOT) -> str:
+    """Return what replaces the wishes of packages in a role's lock, one a line."""
+    blocks = choices((root / "requirements" / "overrides.txt").read_text())
+    taken = ["unneeded", *(["one_tensorflow"] if role in ONE_TENSORFLOW else [])]
+    return "".join(f"{line}\n" for block in taken for line in blocks[block])
 
 
 def inputs_digest(role: str, root: Path = ROOT) -> str:
     """Return the digest of all that a lock is made from; comments do not count."""
-    overrides = (root / "requirements" / "overrides.txt").read_text()
-    lines = [line for line in overrides.splitlines() if line and not line.startswith("#")]
-    text = requirements_of(role, root) + "\n".join(lines if role in ONE_TENSORFLOW else [])
+    text = requirements_of(role, root) + overrides_of(role, root)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -89,21 +95,16 @@ def run(arguments: list[str]) -> int:
 
 def _resolve(uv: Path, role: str, *, upgrade: bool) -> None:
     """Run uv; versions that the present lock holds are kept unless `upgrade`."""
-    lock, source = FOLDER / f"{role}.lock", FOLDER / f".{role}.in"
+    lock = FOLDER / f"{role}.lock"
     options = ["--quiet", "--universal", f"--python-version={PYTHON}", "--generate-hashes"]
     options += ["--fork-strategy=fewest", "--only-binary=:all:", "--no-annotate", "--no-header"]
-    if upgrade:
-        options += ["--upgrade"]
-    if role in ONE_TENSORFLOW:
-        options += [f"--overrides={FOLDER / 'overrides.txt'}"]
-    if role not in {"dev", "uv"}:
-        options += [f"--constraints={FOLDER / 'dev.lock'}"]
-    source.write_text(requirements_of(role))
-    try:
-        run_uv(
-            uv, ["pip", "compile", *options, f"--output-file={lock}", str(source)], f"lock {role}"
-        )
-    finally:
-        source.unlink()
+    options += ["--upgrade"] if upgrade else []
+    options += [f"--constraints={FOLDER / 'dev.lock'}"] if role not in {"dev", "uv"} else []
+    with tempfile.TemporaryDirectory() as scratch:
+        chosen, overrides = Path(scratch) / "chosen.in", Path(scratch) / "overrides.txt"
+        chosen.write_text(requirements_of(role))
+        overrides.write_text(overrides_of(role))
+        files = [f"--overrides={overrides}", f"--output-file={lock}", str(chosen)]
+        run_uv(uv, ["pip", "compile", *options, *files], f"resolve the lock {role}")
     head = f"# inputs sha256:{inputs_digest(role)}\n# Made by `bin/ci lock`; do not edit.\n"
     lock.write_text(head + lock.read_text())

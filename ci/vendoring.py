@@ -1,9 +1,9 @@
 """Command `vendor`: collect in a folder all that a machine without network needs."""
 
 import argparse
-import json
 import os
 import re
+import shlex
 import tempfile
 import time
 from dataclasses import dataclass
@@ -14,7 +14,14 @@ from ci import package_index
 from ci.console import duration, say
 from ci.environment import LOCKS, lock_path
 from ci.installing import checked, install_uv, run_uv
-from ci.wheelhouse import MANIFEST, lock_digest, this_platform, this_python
+from ci.wheelhouse import (
+    lock_digest,
+    machine_folder,
+    read_locks,
+    this_platform,
+    this_python,
+    write_locks,
+)
 
 
 @dataclass(frozen=True)
@@ -44,18 +51,18 @@ def run(arguments: list[str]) -> int:
     """Download the wheels of the roles named (default: ci) and of uv into a folder."""
     chosen = _parser().parse_args(arguments)
     roles = ["uv", *dict.fromkeys(chosen.role or ["ci"])]
-    for role in roles:
-        lock_path(role)
     uv, start = install_uv(), time.monotonic()
-    wheels = chosen.folder / "wheels"
-    wheels.mkdir(parents=True, exist_ok=True)
-    locks = {role: _collect(uv, role, wheels, chosen.platform, chosen.python) for role in roles}
-    manifest = {"platform": chosen.platform, "python": chosen.python, "locks": locks}
-    _write_atomically(chosen.folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-    needed = {wheel for lock in locks.values() for wheel in lock["wheels"]}
-    size = sum((wheels / wheel).stat().st_size for wheel in needed) / 1e6
-    say(f"{len(needed)} wheels, {size:,.0f} MB, {duration(time.monotonic() - start)}: {wheels}")
-    say(f"On the other machine (its Python: {chosen.python}): bin/ci --offline {chosen.folder} run")
+    place = machine_folder(chosen.folder, chosen.platform, chosen.python)
+    place.mkdir(parents=True, exist_ok=True)
+    locks = read_locks(place)
+    for role in roles:
+        locks[role] = _collect(uv, role, place, chosen.platform, chosen.python)
+        write_locks(place, locks)
+    needed = {wheel for role in roles for wheel in locks[role]["wheels"]}
+    size = sum((place / wheel).stat().st_size for wheel in needed) / 1e6
+    say(f"{len(needed)} wheels, {size:,.0f} MB, {duration(time.monotonic() - start)}: {place}")
+    folder = shlex.quote(str(chosen.folder))
+    say(f"On the other machine (its Python: {chosen.python}): bin/ci --offline {folder} run")
     return 0
 
 
@@ -69,35 +76,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _collect(uv: Path, role: str, wheels: Path, target: str, python: str) -> dict[str, Any]:
-    """Download the wheels of one lock; return its entry in the manifest."""
+def _collect(uv: Path, role: str, place: Path, system: str, python: str) -> dict[str, Any]:
+    """Download the wheels of one lock; return its entry in `vendor.json`."""
     with tempfile.TemporaryDirectory() as scratch:
-        # pip evaluates markers for its own machine, so uv writes out the target's part first.
         pinned = Path(scratch) / f"{role}.txt"
-        options = ["--quiet", "--no-deps", "--generate-hashes", "--no-annotate", "--no-header"]
-        options += [f"--python-platform={PLATFORMS[target].uv}", f"--python-version={python}"]
-        options += ["--only-binary=:all:", f"--output-file={pinned}", str(lock_path(role))]
-        run_uv(uv, ["pip", "compile", *options], f"read requirements/{role}.lock")
+        _write_out(uv, role, pinned, system, python)
         names = re.findall(r"^([\w.-]+)==([^\s\\;]+)", pinned.read_text(), re.MULTILINE)
-        say(f"{role}: {len(names)} packages for {target}, Python {python}")
-        pip = [str(uv.with_name("python")), "-m", "pip", "download", "--no-deps", "--quiet"]
-        pip += ["--require-hashes", "--only-binary=:all:", f"--dest={wheels}", "-r", str(pinned)]
-        pip += [f"--python-version={python}", "--implementation=cp", f"--abi=cp{_joined(python)}"]
-        pip += ["--abi=abi3", "--abi=none", *(f"--platform={tag}" for tag in _tags(target))]
+        say(f"{role}: {len(names)} packages for {system}, Python {python}")
+        pip = [str(uv.with_name("python")), "-m", "pip", "download", "--no-deps"]
+        pip += ["--require-hashes", "--only-binary=:all:", f"--dest={place}", "-r", str(pinned)]
+        pip += [f"--python-version={python}", "--implementation=cp"]
+        pip += [f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")]
+        pip += [f"--platform={tag}" for tag in (*PLATFORMS[system].tags, "any")]
         checked(pip, package_index.for_pip(os.environ), f"download the wheels of {role}")
-    files = {_identity(wheel.name): wheel.name for wheel in sorted(wheels.glob("*.whl"))}
-    return {
-        "sha256": lock_digest(role),
-        "wheels": [files[_normal(name), version] for name, version in names],
-    }
+    files = {_identity(wheel.name): wheel.name for wheel in place.glob("*.whl")}
+    wheels = [files[_normal(name), version] for name, version in names]
+    return {"sha256": lock_digest(role), "wheels": wheels}
 
 
-def _tags(target: str) -> tuple[str, ...]:
-    return (*PLATFORMS[target].tags, "any")
-
-
-def _joined(version: str) -> str:
-    return version.replace(".", "")
+def _write_out(uv: Path, role: str, pinned: Path, system: str, python: str) -> None:
+    """Write the part of a lock that holds for a platform: pip knows only its own machine's."""
+    options = ["--quiet", "--no-deps", "--generate-hashes", "--no-annotate", "--no-header"]
+    options += [f"--python-platform={PLATFORMS[system].uv}", f"--python-version={python}"]
+    options += ["--only-binary=:all:", f"--output-file={pinned}", str(lock_path(role))]
+    run_uv(uv, ["pip", "compile", *options], f"read requirements/{role}.lock")
 
 
 def _identity(wheel: str) -> tuple[str, str]:
@@ -107,9 +109,3 @@ def _identity(wheel: str) -> tuple[str, str]:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text)
-    beside.replace(path)

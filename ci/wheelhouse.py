@@ -1,7 +1,8 @@
-"""A vendored folder: what it says it holds, and whether that is enough for this machine.
+"""A vendored folder: what it holds, and whether that is enough for this machine.
 
-`DIR/wheels/` holds the wheels, `DIR/vendor.json` which lock (by hash) needs which of them on which
-platform; so an incomplete folder is told before anything is installed.
+One folder serves several kinds of machine: `DIR/linux-x86_64-py3.11/` holds the wheels for one of
+them and `vendor.json`, which says by hash for which locks they were collected and which wheels each
+needs. So an incomplete folder is told before anything is installed.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ MANIFEST = "vendor.json"
 
 
 def this_platform() -> str:
-    """Return this machine's name in `PLATFORMS`, such as `linux-x86_64`."""
+    """Return this machine's platform, such as `linux-x86_64` or `macos-arm64`."""
     system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
     return f"{system}-{platform.machine()}"
 
@@ -28,44 +29,62 @@ def this_python() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
+def machine_folder(folder: Path, system: str, python: str) -> Path:
+    """Return the part of a vendored folder that is for one kind of machine."""
+    return folder / f"{system}-py{python}"
+
+
+def read_locks(place: Path) -> dict[str, Any]:
+    """Return what was collected for one kind of machine: by role, the lock's hash and wheels."""
+    manifest = place / MANIFEST
+    locks: dict[str, Any] = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    return locks
+
+
+def write_locks(place: Path, locks: dict[str, Any]) -> None:
+    """Write what was collected, in one step."""
+    beside = place / f".{MANIFEST}.part"
+    beside.write_text(json.dumps(locks, indent=1) + "\n")
+    beside.replace(place / MANIFEST)
+
+
 def lock_digest(role: str) -> str:
     """Return the sha256 of a role's lock."""
     return hashlib.sha256(lock_path(role).read_bytes()).hexdigest()
 
 
 def complete_wheels(folder: Path, role: str) -> Path:
-    """Return the wheels' folder of a vendored folder that has all that a role needs here.
+    """Return the folder of wheels that has all that a role needs on this machine.
 
     Raises:
         UsageError: It is no vendored folder.
-        UnavailableError: It is for another platform, Python or lock, or lacks wheels: which.
+        UnavailableError: It is for other machines or another lock, or lacks wheels: which.
     """
-    if not (folder / MANIFEST).is_file():
-        raise UsageError(f"--offline {folder}: there is no {MANIFEST}. Make it: bin/ci vendor DIR")
-    manifest = json.loads((folder / MANIFEST).read_text())
-    problems = _problems(folder, role, manifest)
+    machines = sorted(place.parent.name for place in folder.glob(f"*/{MANIFEST}"))
+    if not machines:
+        raise UsageError(
+            f"--offline {folder}: nothing vendored is there. Make it: bin/ci vendor DIR"
+        )
+    place = machine_folder(folder, this_platform(), this_python())
+    problems = _problems(place, role)
+    if place.name not in machines:
+        problems = [f"it is for {', '.join(machines)}; this machine is {place.name}"]
     if problems:
         again = f"bin/ci vendor DIR --role {'ci' if role == 'uv' else role}"
         again += f" --platform {this_platform()} --python {this_python()}"
         raise UnavailableError(
             f"{folder} does not have what the environment `{role}` needs:\n"
             + "".join(f"  {problem}\n" for problem in problems)
-            + f"Collect it again on a machine with a network: {again}"
+            + f"Collect it on a machine with a network: {again}"
         )
-    return folder / "wheels"
+    return place
 
 
-def _problems(folder: Path, role: str, manifest: dict[str, Any]) -> list[str]:
-    here = {"platform": this_platform(), "python": this_python()}
-    wrong = [
-        f"it is for {key} {manifest.get(key)}, this machine has {value}"
-        for key, value in here.items()
-        if manifest.get(key) != value
-    ]
-    locks = manifest["locks"]
-    if role not in locks:
-        return [*wrong, f"it was collected without the role {role}"]
-    if locks[role]["sha256"] != lock_digest(role):
-        wrong.append(f"it was collected for another requirements/{role}.lock than the present one")
-    absent = [wheel for wheel in locks[role]["wheels"] if not (folder / "wheels" / wheel).is_file()]
-    return [*wrong, *(f"missing: wheels/{wheel}" for wheel in absent)]
+def _problems(place: Path, role: str) -> list[str]:
+    collected = read_locks(place).get(role)
+    if collected is None:
+        return [f"it was collected without the role {role}"]
+    if collected["sha256"] != lock_digest(role):
+        return [f"it was collected for another requirements/{role}.lock than the present one"]
+    absent = [wheel for wheel in collected["wheels"] if not (place / wheel).is_file()]
+    return [f"missing: {place.name}/{wheel}" for wheel in absent]
