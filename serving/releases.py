@@ -1,0 +1,85 @@
+"""Releases as they lie on a host: `releases/<digest>/`, complete and never changed."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+FILE = "release.json"
+USERS = "users.db"
+
+
+class ReleaseError(ValueError):
+    """A release is not on this host, or not whole."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One release on a host: a bundle and what the gateway knows of shoppers.
+
+    Attributes:
+        task: Name of the served model.
+        model_version: Number of the bundle, the folder that TF Serving reads.
+        digest: `sha256:…` of the bundle.
+        engine: What computes: `savedmodel` or `litert`.
+        commit: Source that made it.
+        start_timeout_seconds: How long its model may take to load.
+        drain_seconds: How long its open connections are waited for before it is ended.
+        at: Moment (seconds) as of which it answers; None is now.
+    """
+
+    task: str
+    model_version: int
+    digest: str
+    engine: str
+    commit: str
+    start_timeout_seconds: float
+    drain_seconds: float
+    at: float | None = None
+
+    def folder(self, home: Path) -> Path:
+        """Its folder on the host."""
+        return folder_of(home, self.digest)
+
+    def model(self, home: Path) -> Path:
+        """The folder whose numbered sub-folders a model server reads."""
+        return self.folder(home) / self.task
+
+    def bundle(self, home: Path) -> Path:
+        """The bundle itself."""
+        return self.model(home) / str(self.model_version)
+
+    def users(self, home: Path) -> Path:
+        """The shoppers' events."""
+        return self.folder(home) / USERS
+
+    def card(self, home: Path) -> dict[str, Any]:
+        """The bundle's card."""
+        card: dict[str, Any] = json.loads(
+            (self.bundle(home) / "card.json").read_text(encoding="utf-8")
+        )
+        return card
+
+    def write(self, folder: Path) -> None:
+        """Describe the release inside its (still unpublished) folder."""
+        (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def folder_of(home: Path, digest: str) -> Path:
+    """Where a release lies on a host."""
+    return home / "releases" / digest.removeprefix("sha256:")
+
+
+def load(home: Path, digest: str) -> Placed:
+    """Read a release that was placed on this host.
+
+    Raises:
+        ReleaseError: It is not there.
+    """
+    path = folder_of(home, digest) / FILE
+    try:
+        return Placed(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ReleaseError(
+            f"the release {digest} is not on this host ({error}); deploy it again"
+        ) from error
