@@ -1,0 +1,79 @@
+"""Copies a release to the host that will serve it, whole or not at all; lets old ones go."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from ci.config import TASK, Config
+from ci.errors import RefusedError
+from ci.rollout.users import write_users
+from ci.workspace import Workspace, digest_of, remove
+from serving import releases
+from serving.record import VERIFIED, Record
+from serving.releases import Placed, folder_of
+
+# Enough to go back over several bad releases; each is as large as its bundle.
+RELEASES_KEPT = 5
+
+
+def place(config: Config, workspace: Workspace) -> Placed:
+    """Put the exported bundle and the shoppers' events where the host keeps its releases.
+
+    Raises:
+        RefusedError: The bundle is not what `export` made.
+        UsageError: A stage before this one has not run.
+    """
+    home = config.environment_state()
+    exported = workspace.read_json("bundle.json", "export")
+    version, digest = int(exported["model_version"]), str(exported["digest"])
+    bundle = workspace.require(f"bundle/{version}", "export")
+    placed = Placed(
+        task=TASK,
+        model_version=version,
+        digest=digest,
+        engine=config.serving.engine,
+        commit=json.loads((bundle / "card.json").read_text(encoding="utf-8")).get("commit") or "",
+        start_timeout_seconds=config.serving.start_timeout_seconds,
+        drain_seconds=config.serving.drain_seconds,
+    )
+    target = folder_of(home, digest)
+    if target.exists():
+        placed.write(target)  # the settings of this deploy hold, the content is the same
+        return placed
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".placing-", dir=target.parent))
+    try:
+        # Copied, not linked: a file changed in place under build/ must not change a release.
+        shutil.copytree(bundle, scratch / TASK / str(version))
+        if (seen := digest_of(scratch / TASK / str(version))) != digest:
+            raise RefusedError(
+                f"{bundle} was altered after it was made: its digest is {seen}, not {digest}. "
+                "Run `bin/ci export --force`."
+            )
+        write_users(workspace.require("dataset", "prepare"), scratch / releases.USERS)
+        placed.write(scratch)
+        scratch.chmod(0o755)
+        scratch.rename(target)
+    finally:
+        remove(scratch)
+    return placed
+
+
+def prune(home: Path, known: Record) -> list[int]:
+    """Remove releases that no rollback will want: all but the newest verified ones.
+
+    Returns:
+        The model versions that were removed.
+    """
+    wanted = {colour.digest for colour in known.colours.values()}
+    for line in reversed(known.history):
+        if line.state in VERIFIED and len(wanted) < RELEASES_KEPT:
+            wanted.add(line.digest)
+    removed = set()
+    for line in known.history:
+        folder = folder_of(home, line.digest)
+        if line.digest not in wanted and folder.exists():
+            remove(folder)
+            removed.add(line.model_version)
+    return sorted(removed)

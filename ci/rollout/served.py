@@ -1,0 +1,55 @@
+"""Which release answers shoppers: asked at the endpoint itself, without MLflow or TensorFlow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ci.errors import RolloutUndoneError
+from serving import releases
+from serving.calls import CallError, call
+from serving.host import LOOPBACK
+from serving.record import Record
+from serving.shoppers import example_user
+from serving.verification import UnhealthyError, verify_gateway
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the public endpoint says it serves."""
+
+    model_version: int
+    digest: str
+    url: str
+
+
+def url_of(known: Record) -> str:
+    """The public address of an environment."""
+    return f"http://{LOOPBACK}:{known.port}"
+
+
+def ask_served(known: Record | None) -> Served | None:
+    """The release that answers at the public endpoint, or None when none is ready there."""
+    if known is None or not known.port:
+        return None
+    try:
+        answer = call(f"{LOOPBACK}:{known.port}", "/readyz", timeout=3.0)
+    except CallError:
+        return None
+    body = answer.body
+    if answer.status != 200 or not isinstance(body, dict) or "digest" not in body:
+        return None
+    return Served(int(body["model_version"]), str(body["digest"]), url_of(known))
+
+
+def example(home: Path, served: Served) -> dict[str, Any]:
+    """One shopper's recommendations, asked at the public endpoint as a shop would.
+
+    Raises:
+        RolloutUndoneError: The endpoint does not answer as the release must.
+    """
+    placed = releases.load(home, served.digest)
+    address = served.url.removeprefix("http://")
+    try:
+        return verify_gateway(address, placed, example_user(placed.users(home)))
+    except UnhealthyError as error:
+        raise RolloutUndoneError(f"{error}. See `bin/ci status`.") from error

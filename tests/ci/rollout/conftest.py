@@ -1,0 +1,49 @@
+"""A shop whose releases start as real processes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rollout_shop import Shop, open_shop, unused_port
+from tests.serving import bundles
+
+
+@pytest.fixture(scope="session")
+def released_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real bundle whose golden answers are worked out in NumPy, apart from any engine."""
+    folder = tmp_path_factory.mktemp("released") / "bundle"
+    (bundle,) = bundles.build((folder, 1))
+    requests = [bundles.empty_row(), *(bundles.random_row(seed) for seed in range(4))]
+    answers = [bundle.expected(request) for request in requests]
+    card = {
+        "top_k": bundles.TOP,
+        "history_length": bundles.LENGTH,
+        "frequent_length": bundles.FREQUENT,
+        "commit": "c0ffee",
+        "tolerance": {"litert": 1e-3, "savedmodel": 1e-4},
+        "golden": {
+            "requests": requests,
+            "answers": [{key: one[key] for key in ("item_ids", "scores")} for one in answers],
+        },
+    }
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder
+
+
+@pytest.fixture
+def shop(tmp_path: Path, released_model: Path) -> Iterator[Shop]:
+    """A shop without any release; whatever runs for it is ended."""
+    opened = open_shop(tmp_path / "shop", released_model, unused_port())
+    yield opened
+    opened.end()
+
+
+@pytest.fixture(scope="module")
+def live_shop(tmp_path_factory: pytest.TempPathFactory, released_model: Path) -> Iterator[Shop]:
+    """A shop with release 1 live, for tests that only ask."""
+    opened = open_shop(tmp_path_factory.mktemp("live") / "shop", released_model, unused_port())
+    opened.deploy(1)
+    yield opened
+    opened.end()
