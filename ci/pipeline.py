@@ -106,7 +106,7 @@ STAGES = (
     Stage(
         name="report",
         summary="report.html and report.md, from whatever exists",
-        writes=("../report.html", "../report.md"),
+        writes=("../report.html", "../report.css", "../report.md"),
         reusable=False,
     ),
 )
