@@ -6,6 +6,8 @@ from pathlib import Path
 from ci import artifacts, registry
 from ci.config import Config
 from ci.errors import RefusedError, UnavailableError
+from ci.workspace import digest_of
+from serving import record, releases
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Baseline:
     Attributes:
         model_version: Its number.
         digest: `sha256:…` of its folder.
-        path: The folder in the artifact store, proved unaltered.
+        path: Its folder, proved unaltered.
     """
 
     model_version: int
@@ -26,21 +28,50 @@ class Baseline:
 def find_baseline(config: Config, environment: str | None = None) -> Baseline | None:
     """The live bundle of an environment, by default of `[gate] baseline_environment`.
 
+    On target `process` the host's own record says what is live, and the release it placed is the
+    bundle; elsewhere the registry's alias says so, and the artifact store has the bundle.
+
     Returns:
-        The bundle, or None when that environment never had a release.
+        The bundle, or None when that environment has no live release.
 
     Raises:
-        UnavailableError: The ledger names a bundle that cannot be loaded (a lost baseline).
+        UnavailableError: What is live cannot be loaded (a lost baseline).
     """
     name = environment or config.gate.baseline_environment
+    on_this_host = config.settings.environments[name].target == "process"
+    return _of_host(config, name) if on_this_host else _of_registry(config, name)
+
+
+def _of_host(config: Config, name: str) -> Baseline | None:
+    home = config.environment_state(name)
+    try:
+        known = record.load(home)
+        live = known.live_colour if known else None
+        if live is None:
+            return None
+        path = releases.load(home, live.digest).bundle(home)
+    except (record.RecordError, releases.ReleaseError) as error:
+        raise _lost(name, str(error)) from error
+    if not path.exists() or (seen := digest_of(path)) != live.digest:
+        state = "is gone" if not path.exists() else f"was altered: its digest is {seen}"
+        raise _lost(name, f"Release {live.model_version} at {path} {state}.")
+    return Baseline(live.model_version, live.digest, path)
+
+
+def _of_registry(config: Config, name: str) -> Baseline | None:
     live = registry.live_version(config, name)
     if live is None:
         return None
     try:
         path = artifacts.fetch(config, live.digest)
     except (UnavailableError, RefusedError) as error:
-        raise UnavailableError(
-            f"The baseline is lost: {name} serves model version {live.number}, which cannot be "
-            f"loaded. {error} The release that serves was not touched."
-        ) from error
+        raise _lost(name, f"Model version {live.number} cannot be loaded. {error}") from error
     return Baseline(live.number, live.digest, path)
+
+
+def _lost(name: str, why: str) -> UnavailableError:
+    return UnavailableError(
+        f"The baseline is lost, so nothing can be compared with what {name} serves: {why} "
+        "The release that serves was not touched. Restore it from a backup, or release again "
+        "with `bin/ci rollback` to one that is whole."
+    )
