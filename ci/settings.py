@@ -12,6 +12,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
 CLOSED_FORM_MODELS = ("popularity", "repeat", "covisit", "linear")
+# Per-user figures that `evaluate` always measures, so that the gate may judge by them.
+JUDGED_METRICS = ("ndcg_at_10", "hit_rate_at_10", "revenue_at_10", "debiased_ndcg_at_10")
 NEURAL_MODELS = ("transformer", "dnn")
 KNOWN_MODELS = (*CLOSED_FORM_MODELS, *NEURAL_MODELS, "blend")
 # Rungs that read normalised item features; a normalised column that no model reads is an error.
@@ -220,6 +222,12 @@ class Settings(Section):
                 f"[data] features = {list(self.data.features)} are normalised, but no model reads "
                 f"them: {', '.join(self.model.rungs)} have no item features; set "
                 f"`data.features = []` or add one of {', '.join(FEATURE_READERS)}"
+            )
+        judged = (*JUDGED_METRICS, *(name.partition(":")[2] for name in self.model.metrics))
+        if self.gate.metric not in judged:
+            raise ValueError(
+                f"[gate] metric = {self.gate.metric!r} is not measured; allowed: "
+                f"{', '.join(judged)}, or the function of an entry of `model.metrics`"
             )
         if self.gate.baseline_environment not in self.environments:
             raise ValueError(

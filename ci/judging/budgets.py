@@ -95,10 +95,11 @@ def _judge_engine(engine: str, seen: dict[str, Any]) -> Clause:
     name = f"parity:{engine}"
     rows, equal = figure(seen, "rows"), figure(seen, "rows_equal")
     difference, passed = figure(seen, "max_difference"), seen.get("passed")
-    if not rows or equal is None or difference is None or not isinstance(passed, bool):
+    if not rows or equal is None or not isinstance(passed, bool) or (passed and difference is None):
         return missing(name, f"parity.engines.{engine} (rows, rows_equal, max_difference, passed)")
-    rule = "every golden row answers as the trained model does, within the engine's tolerance"
-    shown = f"{int(equal):,} of {int(rows):,} rows equal, largest difference {difference:.2g}."
-    advice = shown if passed else f"{shown} What would be served is not what was trained."
+    rule = "every row answers as the trained model does, within the engine's tolerance"
+    shown = f"{int(equal):,} of {int(rows):,} rows equal."
+    first = seen.get("first_difference") or "no reason given"
+    advice = shown if passed else f"{shown} What would be served is not what was trained: {first}."
     outcome: Outcome = "pass" if passed else "hold"
     return Clause(name, rule, difference, None, None, int(rows), outcome, advice)

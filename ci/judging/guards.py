@@ -72,3 +72,8 @@ def judge_ratio(name: str, ratio: Interval | None, limit: float, harm: str) -> C
         advice = f"{harm} Raise the limit in `[gate]` only if that is wanted."
         return clause_of(ratio, name, rule, "hold", advice)
     return clause_of(ratio, name, rule, "pass", "Within the limit.")
+
+
+def not_measured(name: str, why: str) -> Clause:
+    """A guard that `evaluate` says does not apply to this shop."""
+    return Clause(name, "measured where the data allows", None, None, None, None, "info", why)

@@ -9,7 +9,7 @@ from ci.judging.admission import Beginning, judge_first_release, missing_metrics
 from ci.judging.budgets import judge_costs, judge_parity
 from ci.judging.clause import Clause, Decision, decide, figure, missing
 from ci.judging.comparison import Column, Comparison
-from ci.judging.guards import judge_coverage, judge_must_beat, judge_ratio
+from ci.judging.guards import judge_coverage, judge_must_beat, judge_ratio, not_measured
 from ci.judging.noninferiority import judge_non_inferiority, report_power, report_superiority
 from ci.judging.slice_harm import SliceFigures, judge_slices
 from ci.per_user import CHALLENGER, LIVE, Scores
@@ -124,7 +124,7 @@ def _against_live(
         report_power(difference, live, settings),
         *judge_slices(_slices(scores, comparison, settings.metric), live, settings),
         _coverage(evaluation, settings),
-        *_ratios(comparison, scores, settings),
+        *_ratios(evaluation, comparison, scores, settings),
     ]
 
 
@@ -151,7 +151,9 @@ def _coverage(evaluation: dict[str, Any], settings: GateSettings) -> Clause:
     return judge_coverage(challenger, live, None if users is None else int(users), settings)
 
 
-def _ratios(comparison: Comparison, scores: Scores, settings: GateSettings) -> list[Clause]:
+def _ratios(
+    evaluation: dict[str, Any], comparison: Comparison, scores: Scores, settings: GateSettings
+) -> list[Clause]:
     """The guards on per-user figures that may rise, but not without limit."""
     bestsellers = "The challenger pushes bestsellers at the cost of the rest of the catalogue."
     strays = "What shoppers are shown strays further from the categories they use."
@@ -159,8 +161,12 @@ def _ratios(comparison: Comparison, scores: Scores, settings: GateSettings) -> l
         ("popularity_bias", POPULARITY, settings.max_popularity_ratio, bestsellers),
         ("miscalibration", MISCALIBRATION, settings.max_miscalibration_ratio, strays),
     )
+    excused = evaluation.get("guards", {}).get("not_applicable", {})
     clauses = []
     for name, metric, limit, harm in guards:
+        if name in excused:
+            clauses.append(not_measured(name, excused[name]))
+            continue
         absent = [model for model in (CHALLENGER, LIVE) if metric not in scores.metrics[model]]
         if absent:
             clauses.append(missing(name, f"The {absent[0]} model's {metric} in per_user.parquet"))

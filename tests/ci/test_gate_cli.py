@@ -175,3 +175,13 @@ def test_without_an_evaluation_the_stage_to_run_is_named(tmp_path, capsys):
     path.write_text(f'[storage]\nbuild = "{tmp_path}/build"\nstate = "{tmp_path}/var"\n')
     assert main(["--config", str(path), "gate"]) == 2
     assert "Run `bin/ci evaluate` first" in capsys.readouterr().err
+
+
+def test_a_metric_that_nobody_measures_is_refused_before_any_work(tmp_path, capsys):
+    path = write_workspace(tmp_path, EQUAL, make_evaluation(EQUAL))
+    assert main(["--config", str(path), "--set", "gate.metric=auc", "gate"]) == 2
+    message = capsys.readouterr().err
+    assert "gate] metric = 'auc' is not measured; allowed: ndcg_at_10, hit_rate_at_10" in message
+    own = ("--set", 'model.metrics=["shop.metrics:auc"]')
+    assert main(["--config", str(path), *own, "--set", "gate.metric=auc", "gate"]) == 10
+    assert "The challenger model's auc" in capsys.readouterr().err

@@ -226,6 +226,14 @@ def test_parity_that_was_not_measured_blocks(parity):
     assert [clause.outcome for clause in judge_parity(parity)] == ["hold"]
 
 
+def test_an_engine_that_answers_otherwise_says_how():
+    seen = engine(passed=False, max_difference=None, rows_equal=0, first_difference="row 0: nan")
+    clause = judge_parity({"engines": {"litert": seen}})[0]
+    assert clause.outcome == "hold"
+    assert "0 of 32 rows equal" in clause.advice
+    assert "row 0: nan" in clause.advice
+
+
 @pytest.mark.parametrize(
     ("beginning", "outcome"),
     [

@@ -84,6 +84,20 @@ def test_popularity_bias_and_miscalibration_hold():
         assert outcome(verdict_of(scores), name) == "hold"
 
 
+def test_a_guard_without_its_figures_blocks_unless_the_shop_has_none():
+    scores = make_scores(LIVE, np.zeros(1_500))
+    for metrics in scores.metrics.values():
+        del metrics["miscalibration_at_10"]
+    assert outcome(verdict_of(scores), "miscalibration") == "hold"
+
+    def excuse(evaluation):
+        evaluation["guards"] = {"not_applicable": {"miscalibration": "No categories."}}
+
+    verdict = verdict_of(scores, excuse)
+    assert outcome(verdict, "miscalibration") == "info"
+    assert verdict.decision == "PROMOTE"
+
+
 def test_collapsed_coverage_holds():
     def collapse(evaluation):
         evaluation["models"]["challenger"]["metrics"]["coverage_at_10"]["value"] = 0.1
