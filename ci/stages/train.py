@@ -1,0 +1,77 @@
+"""Stage `train`: fit the challenger and the rungs below it, from `dataset/` alone."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ci.config import Config
+from ci.errors import UsageError
+from ci.workspace import Workspace, remove
+from model.dataset import Dataset
+from model.recommender import save
+from model.training import TrainSettings, train
+
+CHECKPOINTS = "checkpoints"
+
+
+class Bar:
+    """A progress bar on the error stream; says nothing where that is no terminal."""
+
+    def __init__(self) -> None:
+        console = Console(file=sys.stderr)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._progress = Progress(
+            *columns, TextColumn("{task.fields[figures]}"), console=console,
+            transient=True, disable=not console.is_terminal,
+        )  # fmt: skip
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, task: str, share: float, figures: Mapping[str, float]) -> None:
+        """Show how far a task is, with at most three of its figures."""
+        if task not in self._tasks:
+            self._tasks[task] = self._progress.add_task(task, total=1.0, figures="")
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in list(figures.items())[:3])
+        self._progress.update(self._tasks[task], completed=share, figures=shown)
+
+
+def run(config: Config, workspace: Workspace) -> str:
+    """Train on `dataset/`; write `model.keras`, `ladder/` and `training.json`.
+
+    Raises:
+        UsageError: The configured model cannot be made.
+        DataError: The dataset is not whole.
+    """
+    dataset = Dataset.load(workspace.require("dataset", made_by="prepare"))
+    settings = TrainSettings(**config.model.model_dump())
+    try:
+        with Bar() as bar:
+            trained = train(dataset, settings, workspace.path(CHECKPOINTS), bar)
+    except ValueError as error:
+        raise UsageError(f"The model cannot be trained: {error}") from error
+    with workspace.new_folder("ladder") as folder:
+        for name, model in trained.ladder.items():
+            save(model, folder / f"{name}.keras")
+    save(trained.model, workspace.path("model.keras"))
+    workspace.write_json("training.json", trained.record)
+    remove(workspace.path(CHECKPOINTS))
+    return line(trained.record)
+
+
+def line(record: dict[str, Any]) -> str:
+    """The one line of figures that is printed."""
+    validation = record["validation"]
+    return (
+        f"{record['model']}: NDCG@10 {validation['ndcg_at_10']:.4f}, "
+        f"HR@10 {validation['hit_rate_at_10']:.4f} on the validation window; "
+        f"{record['cpu_seconds']:.0f} CPU-seconds, {record['peak_memory_mb']} MB"
+    )
