@@ -31,8 +31,18 @@ def meta_of(
     shop: str,
     task: str,
     oracle: dict[str, Any] | None = None,
+    bots: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of `meta.json`."""
+    """The content of `meta.json`.
+
+    Args:
+        prepared: The dataset.
+        wanted: How it was prepared.
+        shop: Name of the shop.
+        task: What the dataset is for.
+        oracle: Best reachable score of a simulated shop.
+        bots: Precision and recall of the bot cut in a simulated shop.
+    """
     moments = prepared.moments
     counts = np.bincount(prepared.events["split"], minlength=len(SPLITS))
     return {
@@ -51,6 +61,7 @@ def meta_of(
         "accounting": prepared.accounting.as_dict(),
         "target": wanted.target,
         "oracle": oracle,
+        "bots": bots,
     }
 
 

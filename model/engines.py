@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import ibis
+import pyarrow as pa
 
 from model.schema import DataError, SourceUnavailableError
 from model.sources import Location, Source
@@ -31,7 +32,7 @@ class DuckDBEngine:
 
     def columns(self, source: Source) -> list[str]:
         """Names of the source's columns."""
-        with _told(source):
+        with told(source):
             found = self._execute(f"DESCRIBE FROM {self._from(source)}")
         return [row[0] for row in found]
 
@@ -44,7 +45,7 @@ class DuckDBEngine:
             selected: Our column names → the source's.
         """
         listing = ", ".join(f"{quote(theirs)} AS {ours}" for ours, theirs in selected.items())
-        with _told(source):
+        with told(source):
             rows = f"SELECT {listing} FROM {self._from(source)}"  # noqa: S608  all names are quoted
             self._execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {rows}")
         return self.connection.table(name)
@@ -53,9 +54,21 @@ class DuckDBEngine:
         """Keep the result of a query in a temporary table."""
         return self.connection.create_table(name, rows, temp=True, overwrite=True)
 
-    def fetch(self, rows: ibis.Table) -> Any:
+    def fetch(self, rows: ibis.Table) -> pa.Table:
         """Bring the result of a query here, as a pyarrow table."""
         return self.connection.to_pyarrow(rows)
+
+    def beside(self, source: Source, table: str) -> pa.Table | None:
+        """A table of the source's database; None where there is none."""
+        location = source.location
+        if location.kind in {"csv", "parquet"}:
+            return None
+        with told(source):
+            name = self._attach(source, location)
+            where = f"database_name = {literal(name)} AND table_name = {literal(table)}"
+            if not self._execute(f"SELECT 1 FROM duckdb_tables() WHERE {where}"):  # noqa: S608
+                return None
+            return self.connection.con.sql(f"FROM {name}.{quote(table)}").to_arrow_table()
 
     def close(self) -> None:
         """Free the memory."""
@@ -83,11 +96,23 @@ class DuckDBEngine:
         name = f"{location.kind}_{source.default_table}"
         attached = {row[0] for row in self._execute("SELECT database_name FROM duckdb_databases()")}
         if name not in attached:
-            load_extension(self.connection.con, location.kind)
-            kind = "postgres" if location.kind == "postgresql" else location.kind
-            address = str(location.paths[0]) if location.paths else _dsn(location, source.password)
-            self._execute(f"ATTACH {literal(address)} AS {name} (TYPE {kind}, READ_ONLY)")
+            attach(self.connection.con, name, location, source.password, read_only=True)
         return name
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    location: Location,
+    password: str,
+    read_only: bool,
+) -> None:
+    """Attach a database of another kind to DuckDB under a name."""
+    load_extension(connection, location.kind)
+    kind = "postgres" if location.kind == "postgresql" else location.kind
+    address = str(location.paths[0]) if location.paths else _dsn(location, password)
+    options = f"TYPE {kind}{', READ_ONLY' if read_only else ''}"
+    connection.execute(f"ATTACH {literal(address)} AS {name} ({options})")
 
 
 def load_extension(connection: Any, kind: str) -> None:
@@ -128,17 +153,23 @@ def _dsn_value(value: str) -> str:
 
 
 @contextlib.contextmanager
-def _told(source: Source) -> Iterator[None]:
-    """Turn an engine's failure to read a source into one clear error without its password."""
+def told(source: Source, location: Location | None = None) -> Iterator[None]:
+    """Turn an engine's failure to read a source into one clear error without its password.
+
+    Raises:
+        DataError: A file cannot be read, a table is not there.
+        SourceUnavailableError: A server cannot be reached or refuses.
+    """
     try:
         yield
     except duckdb.Error as error:
-        raise explain(str(error), source) from None
+        raise explain(str(error), source, location or source.location) from None
 
 
-def explain(message: str, source: Source) -> DataError | SourceUnavailableError:
+def explain(
+    message: str, source: Source, location: Location
+) -> DataError | SourceUnavailableError:
     """One sentence on why a source cannot be read, and what to set."""
-    location = source.location
     seen = first_line(message, source.password)
     if re.search(r"utf-?8|unicode|encod", message, re.IGNORECASE):
         return DataError(

@@ -59,27 +59,36 @@ class Source:
         """
         if "://" not in self.url:
             return _files(self.url)
-        parts = urlsplit(self.url)
-        table = parse_qs(parts.query).get("table", [self.default_table])[0]
-        if parts.scheme == "sqlite":
-            path = Path(unquote(parts.path)[1:])
-            if not path.is_file():
-                raise DataError(f"There is no SQLite file {path} (source {self.url}).")
-            return Location("sqlite", (path,), table)
-        if parts.scheme in DATABASES:
-            return Location(
-                parts.scheme,
-                table=table,
-                host=parts.hostname or "127.0.0.1",
-                port=parts.port or {"postgresql": 5432, "mysql": 3306}[parts.scheme],
-                user=unquote(parts.username or ""),
-                database=unquote(parts.path.strip("/")),
-            )
+        location = locate(self.url, self.default_table)
+        if location.paths and not location.paths[0].is_file():
+            raise DataError(f"There is no SQLite file {location.paths[0]} (source {self.url}).")
+        return location
+
+
+def locate(url: str, default_table: str = "events") -> Location:
+    """The parts of a database's URL.
+
+    Raises:
+        DataError: The kind of address is not known.
+    """
+    parts = urlsplit(url)
+    table = parse_qs(parts.query).get("table", [default_table])[0]
+    if parts.scheme == "sqlite":
+        return Location("sqlite", (Path(unquote(parts.path)[1:]),), table)
+    if parts.scheme not in DATABASES:
         raise DataError(
-            f"The source {parts.scheme}://… is of no known kind. Write one of "
-            f"{', '.join(f'{name}://…' for name in DATABASES)}, or the path of {' or '.join(FILES)}"
-            " files."
+            f"The address {parts.scheme}://… is of no known kind. Write one of "
+            f"{', '.join(f'{name}://…' for name in DATABASES)}, or the path of "
+            f"{' or '.join(FILES)} files."
         )
+    return Location(
+        parts.scheme,
+        table=table,
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or {"postgresql": 5432, "mysql": 3306}[parts.scheme],
+        user=unquote(parts.username or ""),
+        database=unquote(parts.path.strip("/")),
+    )
 
 
 def _files(pattern: str) -> Location:

@@ -1,13 +1,13 @@
 """Stage `prepare`: events and catalogue → validated, cleaned, split dataset."""
 
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-
-from ci.config import TASK, Config, read_secret
+import contextlib
+from typing import TYPE_CHECKING, Any
+from ci.config import TASK, Config
+from ci.sources import catalogue_source, event_source
 from ci.workspace import Workspace
-from model.sources import Source
 
 if TYPE_CHECKING:
+    from model.accounting import Accounting
     from model.preparing import Preparation
 
 
@@ -24,16 +24,31 @@ def run(config: Config, workspace: Workspace) -> str:
     from model.dataset_files import meta_of, write_dataset  # noqa: PLC0415
     from model.engines import DuckDBEngine  # noqa: PLC0415
     from model.preparing import prepare  # noqa: PLC0415
+    from model.truth import bot_cut, oracle_score  # noqa: PLC0415
 
     wanted = preparation_of(config)
-    prepared = prepare(DuckDBEngine(), wanted)
-    meta = meta_of(prepared, wanted, config.shop.name, TASK)
+    with contextlib.closing(DuckDBEngine()) as engine:
+        prepared = prepare(engine, wanted)
+        bots = bot_cut(engine, wanted.source, prepared)
+        oracle = oracle_score(engine, wanted.source, prepared, wanted.target)
+    meta = meta_of(prepared, wanted, config.shop.name, TASK, oracle=oracle, bots=bots)
     with workspace.new_folder("dataset") as folder:
         write_dataset(folder, prepared, meta)
     with workspace.new_folder("quarantine") as folder:
         pq.write_table(prepared.quarantine, folder / "rows.parquet")
     workspace.write_json("data.json", meta)
-    return f"{prepared.accounting}; {meta['users']:,} users, {meta['items']:,} items"
+    return line_of(prepared.accounting, meta)
+
+
+def line_of(accounting: "Accounting", meta: dict[str, Any]) -> str:
+    """The stage's figures in one line."""
+    parts = [str(accounting), f"{meta['users']:,} users, {meta['items']:,} items"]
+    if bots := meta["bots"]:
+        figures = f"precision {bots['precision']:.2f}, recall {bots['recall']:.2f}"
+        parts.append(f"{bots['planted']} planted bots: {figures}")
+    if oracle := meta["oracle"]:
+        parts.append(f"oracle NDCG@10 {oracle['ndcg_at_10']:.4f}")
+    return "; ".join(parts)
 
 
 def preparation_of(config: Config) -> "Preparation":
@@ -64,30 +79,3 @@ def preparation_of(config: Config) -> "Preparation":
         features=data.features,
         target=data.target,
     )
-
-
-def event_source(config: Config) -> Source:
-    """Where the events lie."""
-    return Source(_address(config, config.data.source), config.data.columns, _password(config))
-
-
-def catalogue_source(config: Config) -> Source | None:
-    """Where the items lie, if anywhere."""
-    if not config.data.catalogue:
-        return None
-    url = _address(config, config.data.catalogue)
-    return Source(url, config.data.catalogue_columns, _password(config), default_table="items")
-
-
-def _address(config: Config, url: str) -> str:
-    """A source's URL or path; a relative file is taken from the configuration's folder."""
-    parts = urlsplit(url)
-    if parts.scheme != "sqlite":
-        return config.source_path(url)
-    path = config.path.parent / parts.path[1:]
-    return f"sqlite:///{path}" + (f"?{parts.query}" if parts.query else "")
-
-
-def _password(config: Config) -> str:
-    file = config.data.password_file
-    return read_secret(config.data.password_env, config.source_path(file) if file else "") or ""
