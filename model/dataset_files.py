@@ -30,6 +30,7 @@ def meta_of(
     wanted: Preparation,
     shop: str,
     task: str,
+    *,
     oracle: dict[str, Any] | None = None,
     bots: dict[str, Any] | None = None,
 ) -> dict[str, Any]:

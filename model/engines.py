@@ -166,9 +166,7 @@ def told(source: Source, location: Location | None = None) -> Iterator[None]:
         raise explain(str(error), source, location or source.location) from None
 
 
-def explain(
-    message: str, source: Source, location: Location
-) -> DataError | SourceUnavailableError:
+def explain(message: str, source: Source, location: Location) -> DataError | SourceUnavailableError:
     """One sentence on why a source cannot be read, and what to set."""
     seen = first_line(message, source.password)
     if re.search(r"utf-?8|unicode|encod", message, re.IGNORECASE):

@@ -46,9 +46,7 @@ def write_shop(shop: SimulatedShop, target: Source, ddl: str) -> None:
         with told(target, location):
             attach(connection, "shop", location, target.password, read_only=False)
             for statement in filter(None, map(str.strip, _without_comments(ddl).split(";"))):
-                connection.execute(
-                    f"CALL {EXECUTE[location.kind]}('shop', {literal(statement)})"
-                )
+                connection.execute(f"CALL {EXECUTE[location.kind]}('shop', {literal(statement)})")
             _refuse_filled(connection, target)
             _insert(connection, shop)
 

@@ -28,12 +28,12 @@ BRANDS = (
 
 
 def user_ids(count: int) -> np.ndarray:
-    """`u000001` …"""
+    """Ids like `u000001`."""
     return np.array([f"u{number:06d}" for number in range(1, count + 1)], object)
 
 
 def item_ids(count: int) -> np.ndarray:
-    """`i00001` …"""
+    """Ids like `i00001`."""
     return np.array([f"i{number:05d}" for number in range(1, count + 1)], object)
 
 

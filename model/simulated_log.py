@@ -40,6 +40,7 @@ class Rows:
         user: np.ndarray,
         item: np.ndarray | int,
         second: np.ndarray,
+        *,
         query: np.ndarray | int = -1,
         position: np.ndarray | int = -1,
         quantity: np.ndarray | float = np.nan,
@@ -80,7 +81,7 @@ def write_down(
     """
     bots = _bots(size, world, rng)
     planted = len(bots.user) + int(size.events * COPIES) + int(size.events * BROKEN)
-    human = Rows.joined([*_acts(life, rng), *_lists(size, world, life, rng)])
+    human = Rows.joined([*_acts(life, rng), *_lists(world, life, rng)])
     newest = np.argsort(-human.second, kind="stable")[: max(size.events - planted, 1)]
     rows = Rows.joined([human.take(newest), bots])
     rows = rows.take(np.argsort(rows.second, kind="stable"))
@@ -102,7 +103,7 @@ def _acts(life: Life, rng: np.random.Generator) -> list[Rows]:
     ]
 
 
-def _lists(size: ShopSize, world: World, life: Life, rng: np.random.Generator) -> list[Rows]:
+def _lists(world: World, life: Life, rng: np.random.Generator) -> list[Rows]:
     """Searches, and lists of popular items that are clicked the less the lower they stand."""
     starts, owners = life.starts, life.owners
     asks = rng.random(len(starts)) < SEARCH_SHARE
@@ -186,8 +187,10 @@ def _with_dirt(table: pa.Table, copies: int, size: ShopSize, rng: np.random.Gene
     wrong = _spoilt(wrong, "user_id", "+44 20 7946 0018", 4)
     number = pa.array([f"x{row:09d}" for row in range(broken)], pa.string())
     wrong = wrong.set_column(0, "event_id", number)
-    return pa.concat_tables([table, twice, wrong]).combine_chunks().sort_by(
-        [("timestamp", "ascending"), ("event_id", "ascending")]
+    return (
+        pa.concat_tables([table, twice, wrong])
+        .combine_chunks()
+        .sort_by([("timestamp", "ascending"), ("event_id", "ascending")])
     )
 
 

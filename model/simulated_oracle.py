@@ -58,32 +58,41 @@ class Oracle:
 
     def expected(self, who: np.ndarray) -> np.ndarray:
         """float[n, N]: expected purchases of each item in the first buying session."""
-        complements, substitutes = self._complements, self._substitutes
-        taste, habit = self._tastes(who), self._habits(who)
-        score = np.zeros_like(taste)
-        known, was_bought = self.minds.last[who] >= 0, self.minds.bought_last[who]
-        at_last = _one_hot(self.minds.last[who], taste.shape[1])
-        link = np.where(was_bought[:, None], at_last @ complements, at_last @ substitutes)
-        first = _draw(link, known.astype(np.float32), np.ones(len(who), np.float32), habit, taste, FIRST_STEP)
-        seen, bought = _split(first)
-        score += bought
-        fresh, looking = (1 - CONTINUE) * seen, CONTINUE * seen
-        bought, viewed = CONTINUE * bought, np.zeros_like(bought)
+        habits = _Habits(self._habits(who), self._tastes(who))
+        everyone = np.ones(len(who), np.float32)
+        known = (self.minds.last[who] >= 0).astype(np.float32)
+        drawn = habits.draw(self._first_link(who), known, everyone, FIRST_STEP)
+        seen, bought = _split(drawn)
+        score = bought.copy()
+        viewed = np.zeros_like(bought)
         for _ in range(ROUNDS):
-            seen = np.zeros_like(taste)
-            sales = np.zeros_like(taste)
-            for mass, shares in ((fresh, FIRST_STEP), (looking, LATER_STEP)):
-                total = mass.sum(axis=1)
-                drawn = _draw(mass @ substitutes, total, total, habit, taste, shares)
-                one_seen, one_bought = _split(drawn)
-                seen, sales = seen + one_seen, sales + one_bought
-            total = bought.sum(axis=1) + viewed.sum(axis=1)
-            link = bought @ complements + viewed @ substitutes
-            viewed, more = _split(_draw(link, total, total, habit, taste, LATER_STEP))
-            score += sales + more
             fresh, looking = (1 - CONTINUE) * seen, CONTINUE * seen
-            bought, viewed = CONTINUE * (sales + more), CONTINUE * viewed
+            bought, viewed = CONTINUE * bought, CONTINUE * viewed
+            seen_fresh, sold_fresh = self._step(habits, fresh, None, FIRST_STEP)
+            seen_later, sold_later = self._step(habits, looking, None, LATER_STEP)
+            viewed, sold_more = self._step(habits, viewed, bought, LATER_STEP)
+            seen, bought = seen_fresh + seen_later, sold_fresh + sold_later + sold_more
+            score += bought
         return score
+
+    def _first_link(self, who: np.ndarray) -> np.ndarray:
+        """float[n, N]: where a link from the last item leads; zeros without a last item."""
+        last = _one_hot(self.minds.last[who], len(self.world.category))
+        bought = self.minds.bought_last[who][:, None]
+        return np.where(bought, last @ self._complements, last @ self._substitutes)
+
+    def _step(
+        self,
+        habits: "_Habits",
+        viewed: np.ndarray,
+        bought: np.ndarray | None,
+        shares: tuple[float, float],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mass that is viewed and mass that is bought one step on."""
+        link, total = viewed @ self._substitutes, viewed.sum(axis=1)
+        if bought is not None:
+            link, total = link + bought @ self._complements, total + bought.sum(axis=1)
+        return _split(habits.draw(link, total, total, shares))
 
     @cached_property
     def _complements(self) -> sparse.csr_matrix:
@@ -131,20 +140,24 @@ class Oracle:
         return habit / np.maximum(known, 1).astype(np.float32)[:, None]
 
 
-def _draw(
-    link: np.ndarray,
-    with_link: np.ndarray,
-    total: np.ndarray,
-    habit: np.ndarray,
-    taste: np.ndarray,
-    shares: tuple[float, float],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mass of the next item by source; who has no last item or no habit follows taste."""
-    with_habit = habit.sum(axis=1) > 0
-    by_link = shares[0] * link
-    by_habit = (shares[1] * total * with_habit)[:, None] * habit
-    rest = total - shares[0] * with_link - shares[1] * total * with_habit
-    return by_link, by_habit, rest[:, None] * taste
+@dataclass(frozen=True)
+class _Habits:
+    """float[n, N] each: chances of an item by habit (zeros without any) and by taste."""
+
+    habit: np.ndarray
+    taste: np.ndarray
+
+    def draw(
+        self,
+        link: np.ndarray,
+        with_link: np.ndarray,
+        total: np.ndarray,
+        shares: tuple[float, float],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mass of the next item by source; who has no last item or no habit follows taste."""
+        by_habit = shares[1] * total * (self.habit.sum(axis=1) > 0)
+        rest = total - shares[0] * with_link - by_habit
+        return shares[0] * link, by_habit[:, None] * self.habit, rest[:, None] * self.taste
 
 
 def _split(drawn: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -24,8 +24,8 @@ class SimulatedShop:
         events: The log.
         items: The catalogue.
         bots: Ids of the planted bots: known to the simulator alone, kept apart from the log.
-        oracle: `user_id`, `place` from 1, `item_id`, `oracle_at` (seconds UTC): what each shopper who buys anything after
-            `oracle_at` most probably buys first.
+        oracle: `user_id`, `place` from 1, `item_id`, `oracle_at` (seconds UTC): what each
+            shopper who buys anything after `oracle_at` most probably buys first.
     """
 
     events: pa.Table

@@ -92,6 +92,73 @@ class Life:
     snapshot: Minds
 
 
+@dataclass
+class Crowd:
+    """Shoppers who act; each method lets some of them take a step at their own time."""
+
+    size: ShopSize
+    world: World
+    rng: np.random.Generator
+    minds: Minds
+    steps: Steps = field(default_factory=Steps)
+
+    def session(self, who: np.ndarray, now: np.ndarray) -> None:
+        """One session of every shopper in `who`, step by step until all have left."""
+        shares = FIRST_STEP
+        while len(who):
+            item, source = self.choose(who, now, shares)
+            bought = self.rng.random(len(who)) < np.array(BUY)[source]
+            self.steps.shopper.append(who)
+            self.steps.item.append(item)
+            self.steps.second.append(now)
+            self.steps.bought.append(bought)
+            self._remember(who, item, bought)
+            stay = self.rng.random(len(who)) < CONTINUE
+            pause = self.rng.integers(25, 150, len(who))
+            who, now = who[stay], (now + pause)[stay]
+            shares = LATER_STEP
+
+    def _remember(self, who: np.ndarray, item: np.ndarray, bought: np.ndarray) -> None:
+        minds, buyers = self.minds, who[bought]
+        minds.last[who], minds.bought_last[who] = item, bought
+        minds.purchases[buyers, minds.count[buyers] % MEMORY] = item[bought]
+        minds.count[buyers] += 1
+
+    def choose(
+        self, who: np.ndarray, now: np.ndarray, shares: tuple[float, float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The next item of some shoppers and where it came from (`LINK`, `HABIT`, `TASTE`)."""
+        world, minds = self.world, self.minds
+        roll = self.rng.random(len(who))
+        source = np.where(roll < shares[0], LINK, np.where(roll < sum(shares), HABIT, TASTE))
+        source[(source == LINK) & (minds.last[who] < 0)] = TASTE
+        source[(source == HABIT) & (minds.count[who] == 0)] = TASTE
+        item = self._by_taste(who, now)
+        item[source == LINK] = self._by_link(who[source == LINK])
+        item[source == HABIT] = self._by_habit(who[source == HABIT])
+        return np.where(world.launched[item] <= now, item, world.elder[item]), source
+
+    def _by_link(self, who: np.ndarray) -> np.ndarray:
+        kind = np.searchsorted(np.cumsum(LINK_WEIGHTS)[:-1], self.rng.random(len(who)))
+        last, bought = self.minds.last[who], self.minds.bought_last[who]
+        complement, substitute = self.world.complements, self.world.substitutes
+        return np.where(bought, complement[last, kind], substitute[last, kind])
+
+    def _by_habit(self, who: np.ndarray) -> np.ndarray:
+        known = np.minimum(self.minds.count[who], MEMORY)
+        return self.minds.purchases[who, (self.rng.random(len(who)) * known).astype(int)]
+
+    def _by_taste(self, who: np.ndarray, now: np.ndarray) -> np.ndarray:
+        world, rng, epoch = self.world, self.rng, epoch_of(self.size, now)
+        rank = (world.favour[epoch, who] < rng.random(len(who))[:, None]).sum(axis=1)
+        category = world.favourites[epoch, who, np.minimum(rank, world.favourites.shape[2] - 1)]
+        stray = rng.random(len(who)) >= FAVOURITE_SHARE
+        category[stray] = rng.integers(0, world.categories, stray.sum())
+        chance = world.chance[category, world.style[epoch, who]]
+        member = (chance < rng.random(len(who))[:, None]).sum(axis=1)
+        return world.members[category, member]
+
+
 def live(
     size: ShopSize, world: World, snapshot_at: int, rng: np.random.Generator, progress: Progress
 ) -> Life:
@@ -105,19 +172,20 @@ def live(
         progress: Called with the share done.
     """
     starts, owners, first = _sessions(size, world, rng)
-    minds, snapshot, steps = Minds.empty(size.shoppers), Minds.empty(size.shoppers), Steps()
+    crowd = Crowd(size, world, rng, Minds.empty(size.shoppers))
+    snapshot = Minds.empty(size.shoppers)
     pending = np.ones(size.shoppers, bool)  # whose snapshot is still to be taken
     counts = np.diff(first)
     for turn in range(int(counts.max(initial=0))):
         who = np.flatnonzero(counts > turn)
         now = starts[first[who] + turn]
         opens = pending[who] & (now >= snapshot_at)
-        minds.copy_into(snapshot, who[opens])
+        crowd.minds.copy_into(snapshot, who[opens])
         pending[who[opens]] = False
-        _session(size, world, minds, steps, who, now, rng)
-        progress(1 - (counts > turn).sum() / size.shoppers)
-    minds.copy_into(snapshot, np.flatnonzero(pending))
-    return Life(starts, owners, steps.arrays(), snapshot)
+        crowd.session(who, now)
+        progress(1 - len(who) / size.shoppers)
+    crowd.minds.copy_into(snapshot, np.flatnonzero(pending))
+    return Life(starts, owners, crowd.steps.arrays(), snapshot)
 
 
 def _sessions(
@@ -149,73 +217,6 @@ def _days(size: ShopSize, joined: np.ndarray, rng: np.random.Generator) -> np.nd
     since = busy[(joined - size.start) // DAY]
     drawn = since + rng.random(len(joined)) * (busy[-1] - since)
     return np.searchsorted(busy, drawn, side="right") - 1
-
-
-def _session(
-    size: ShopSize,
-    world: World,
-    minds: Minds,
-    steps: Steps,
-    who: np.ndarray,
-    now: np.ndarray,
-    rng: np.random.Generator,
-) -> None:
-    """One session of every shopper in `who`, step by step until all have left."""
-    shares = FIRST_STEP
-    while len(who):
-        item, source = choose(size, world, minds, who, now, shares, rng)
-        bought = rng.random(len(who)) < np.array(BUY)[source]
-        steps.shopper.append(who)
-        steps.item.append(item)
-        steps.second.append(now)
-        steps.bought.append(bought)
-        minds.last[who], minds.bought_last[who] = item, bought
-        buyers = who[bought]
-        minds.purchases[buyers, minds.count[buyers] % MEMORY] = item[bought]
-        minds.count[buyers] += 1
-        stay = rng.random(len(who)) < CONTINUE
-        pause = rng.integers(25, 150, len(who))
-        who, now = who[stay], (now + pause)[stay]
-        shares = LATER_STEP
-
-
-def choose(
-    size: ShopSize,
-    world: World,
-    minds: Minds,
-    who: np.ndarray,
-    now: np.ndarray,
-    shares: tuple[float, float],
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The next item of some shoppers and where it came from (`LINK`, `HABIT`, `TASTE`)."""
-    roll = rng.random(len(who))
-    source = np.where(roll < shares[0], LINK, np.where(roll < sum(shares), HABIT, TASTE))
-    source[(source == LINK) & (minds.last[who] < 0)] = TASTE
-    source[(source == HABIT) & (minds.count[who] == 0)] = TASTE
-    item = _by_taste(size, world, who, now, rng)
-    linked = source == LINK
-    kind = np.searchsorted(np.cumsum(LINK_WEIGHTS)[:-1], rng.random(linked.sum()))
-    last, bought = minds.last[who[linked]], minds.bought_last[who[linked]]
-    item[linked] = np.where(bought, world.complements[last, kind], world.substitutes[last, kind])
-    habit = who[source == HABIT]
-    known = np.minimum(minds.count[habit], MEMORY)
-    item[source == HABIT] = minds.purchases[habit, (rng.random(len(habit)) * known).astype(int)]
-    return np.where(world.launched[item] <= now, item, world.elder[item]), source
-
-
-def _by_taste(
-    size: ShopSize, world: World, who: np.ndarray, now: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    epoch = epoch_of(size, now)
-    roll = rng.random(len(who))
-    rank = (world.favour[epoch, who] < roll[:, None]).sum(axis=1)
-    category = world.favourites[epoch, who, np.minimum(rank, world.favourites.shape[2] - 1)]
-    stray = rng.random(len(who)) >= FAVOURITE_SHARE
-    category[stray] = rng.integers(0, world.categories, stray.sum())
-    chance = world.chance[category, world.style[epoch, who]]
-    member = (chance < rng.random(len(who))[:, None]).sum(axis=1)
-    return world.members[category, member]
 
 
 def epoch_of(size: ShopSize, now: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What a simulated shop knows of itself: how good the bot cut is, and the best reachable score."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -77,7 +78,7 @@ def ndcg(listed: list[int], wanted: list[int], k: int = K) -> float:
     return float(discounts[: len(hit)][hit].sum() / discounts[: min(k, len(wanted))].sum())
 
 
-def _baskets(targets: Targets) -> zip[tuple[Any, Any, Any]]:
+def _baskets(targets: Targets) -> Iterator[tuple[int, int, int]]:
     return zip(targets.user_index, targets.offsets[:-1], targets.offsets[1:], strict=True)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from typing import TYPE_CHECKING, Any
+
 from ci.config import TASK, Config
 from ci.sources import catalogue_source, event_source
 from ci.workspace import Workspace
