@@ -24,9 +24,12 @@ BLOCKS = {
     "deploy": ("gateway", "control", "deploy"),
     "gateway": ("gateway",),
     "server": ("gateway", "server"),
+    "serving-base": ("serving_base",),
     "uv": ("uv",),
 }
 ONE_TENSORFLOW = ("dev", "ci")  # the locks that name tensorflow-cpu
+# The lock that constrains the others, and those with another TensorFlow or none.
+OWN_VERSIONS = ("dev", "serving-base", "uv")
 PYTHON = "3.11"  # the oldest; a universal lock holds for the newer ones too
 
 
@@ -99,7 +102,7 @@ def _resolve(uv: Path, role: str, *, upgrade: bool) -> None:
     options = ["--quiet", "--universal", f"--python-version={PYTHON}", "--generate-hashes"]
     options += ["--fork-strategy=fewest", "--only-binary=:all:", "--no-annotate", "--no-header"]
     options += ["--upgrade"] if upgrade else []
-    options += [f"--constraints={FOLDER / 'dev.lock'}"] if role not in {"dev", "uv"} else []
+    options += [f"--constraints={FOLDER / 'dev.lock'}"] if role not in OWN_VERSIONS else []
     with tempfile.TemporaryDirectory() as scratch:
         chosen, overrides = Path(scratch) / "chosen.in", Path(scratch) / "overrides.txt"
         chosen.write_text(requirements_of(role))
