@@ -77,7 +77,7 @@ def install_uv(offline: Path | None = None) -> Path:
         if offline:
             wheels = complete_wheels(offline, "uv")
             source = ["--no-index", f"--find-links={wheels}"]
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
+        pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--no-deps"]
         pip += ["--require-hashes", "--only-binary=:all:", *source]
         checked([*pip, "-r", str(lock_path("uv"))], package_index.for_pip(os.environ), "fetch uv")
 
@@ -104,7 +104,7 @@ def run_uv(uv: Path, arguments: Sequence[str], purpose: str) -> None:
         UnavailableError: uv failed; its own words stand above the message.
     """
     listed = subprocess.run(
-        [str(uv.with_name("python")), "-m", "pip", "config", "list"],
+        [str(uv.with_name("python")), "-I", "-m", "pip", "config", "list"],
         capture_output=True,
         text=True,
         check=False,

@@ -65,7 +65,7 @@ def for_uv(outer: Mapping[str, str], pip: Mapping[str, str]) -> dict[str, str]:
         added.pop("UV_DEFAULT_INDEX", None)
     # pip takes a package from whichever index has it; the hashes make that safe for uv too.
     added.setdefault("UV_INDEX_STRATEGY", outer.get("UV_INDEX_STRATEGY", "unsafe-best-match"))
-    return {**outer, **added, "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    return {**_clean(outer), **added, "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 
 def for_pip(outer: Mapping[str, str]) -> dict[str, str]:
@@ -75,4 +75,9 @@ def for_pip(outer: Mapping[str, str]) -> dict[str, str]:
         for uv, pip in PIP_OF_UV.items()
         if outer.get(uv) and pip not in outer
     }
-    return {**outer, **added, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {**_clean(outer), **added, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def _clean(outer: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what would let the caller's modules shadow those of pip and uv."""
+    return {key: outer[key] for key in outer if key not in {"PYTHONHOME", "PYTHONPATH"}}

@@ -79,27 +79,40 @@ def _parser() -> argparse.ArgumentParser:
 def _collect(uv: Path, role: str, place: Path, system: str, python: str) -> dict[str, Any]:
     """Download the wheels of one lock; return its entry in `vendor.json`."""
     with tempfile.TemporaryDirectory() as scratch:
-        pinned = Path(scratch) / f"{role}.txt"
-        _write_out(uv, role, pinned, system, python)
-        names = re.findall(r"^([\w.-]+)==([^\s\\;]+)", pinned.read_text(), re.MULTILINE)
-        say(f"{role}: {len(names)} packages for {system}, Python {python}")
-        pip = [str(uv.with_name("python")), "-m", "pip", "download", "--no-deps"]
+        needed = _needed(uv, role, Path(scratch), system, python)
+        say(f"{role}: {len(needed)} packages for {system}, Python {python}")
+        pinned = Path(scratch) / "pinned.txt"
+        pinned.write_text("\n".join(needed.values()))
+        pip = [str(uv.with_name("python")), "-I", "-m", "pip", "download", "--no-deps"]
         pip += ["--require-hashes", "--only-binary=:all:", f"--dest={place}", "-r", str(pinned)]
         pip += [f"--python-version={python}", "--implementation=cp"]
         pip += [f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")]
         pip += [f"--platform={tag}" for tag in (*PLATFORMS[system].tags, "any")]
         checked(pip, package_index.for_pip(os.environ), f"download the wheels of {role}")
     files = {_identity(wheel.name): wheel.name for wheel in place.glob("*.whl")}
-    wheels = [files[_normal(name), version] for name, version in names]
-    return {"sha256": lock_digest(role), "wheels": wheels}
+    return {"sha256": lock_digest(role), "wheels": [files[package] for package in needed]}
 
 
-def _write_out(uv: Path, role: str, pinned: Path, system: str, python: str) -> None:
-    """Write the part of a lock that holds for a platform: pip knows only its own machine's."""
-    options = ["--quiet", "--no-deps", "--generate-hashes", "--no-annotate", "--no-header"]
+def _needed(
+    uv: Path, role: str, scratch: Path, system: str, python: str
+) -> dict[tuple[str, str], str]:
+    """Return what a platform needs of a lock: by name and version, the line with its hashes.
+
+    uv picks, for pip evaluates markers for its own machine only; the hashes are the lock's own.
+    """
+    picked = scratch / "picked.txt"
+    options = ["--quiet", "--no-deps", "--no-annotate", "--no-header", "--only-binary=:all:"]
     options += [f"--python-platform={PLATFORMS[system].uv}", f"--python-version={python}"]
-    options += ["--only-binary=:all:", f"--output-file={pinned}", str(lock_path(role))]
+    options += [f"--output-file={picked}", str(lock_path(role))]
     run_uv(uv, ["pip", "compile", *options], f"read requirements/{role}.lock")
+    pinned = {}
+    for entry in lock_path(role).read_text().replace("\\\n", " ").splitlines():
+        found = re.match(r"([\w.-]+)==([^\s;]+)", entry)
+        if found:
+            hashes = " ".join(re.findall(r"--hash=\S+", entry))
+            pinned[_normal(found[1]), found[2]] = f"{found[0]} {hashes}"
+    packages = re.findall(r"^([\w.-]+)==(\S+)", picked.read_text(), re.MULTILINE)
+    return {(name, version): pinned[name, version] for name, version in packages}
 
 
 def _identity(wheel: str) -> tuple[str, str]:
