@@ -1,7 +1,9 @@
 """What a person reads while the pipeline works: one line at the start and one at the end."""
 
+import os
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 
 def say(line: str = "") -> None:
@@ -24,3 +26,14 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(int(timedelta(seconds=seconds).total_seconds()), 60)
     return f"{minutes} min {rest:02d} s"
+
+
+def divert_native_noise(log: Path) -> None:
+    """Send what C++ libraries write to the error stream into a file; Python's own stays visible.
+
+    TensorFlow greets, warns and logs from C++ before any of its log levels can be set.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)

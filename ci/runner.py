@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ci import errors, reuse
 from ci.baseline import find_baseline
 from ci.config import TASK, Config
-from ci.console import complain, duration, say
+from ci.console import complain, divert_native_noise, duration, say
 from ci.errors import BadDataError, PushcartError, UnavailableError, UsageError
 from ci.pipeline import STAGE, STAGES, Stage
 from ci.workspace import Workspace
@@ -20,6 +20,11 @@ JUDGES_AND_RELEASES = ("evaluate", "gate", "render", "image", "deploy")
 def workspace_of(config: Config) -> Workspace:
     """The workspace of the configured shop."""
     return Workspace(config.build, config.build / TASK)
+
+
+def _begin(config: Config) -> Workspace:
+    divert_native_noise(config.build / "logs/native.log")
+    return workspace_of(config)
 
 
 def run_stage(stage: Stage, config: Config, workspace: Workspace) -> None:
@@ -64,7 +69,7 @@ def run_pipeline(config: Config) -> None:
     Raises:
         PushcartError: The first stage that ends otherwise than well.
     """
-    workspace = workspace_of(config)
+    workspace = _begin(config)
     started = time.monotonic()
     try:
         for name in MAKES_CHALLENGER:
@@ -130,4 +135,4 @@ def run_named_stage(config: Config, name: str) -> None:
     """
     if name not in STAGE:
         raise UsageError(f"There is no stage {name!r}; the stages are {', '.join(STAGE)}.")
-    run_stage(STAGE[name], config, workspace_of(config))
+    run_stage(STAGE[name], config, _begin(config))
