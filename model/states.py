@@ -43,6 +43,7 @@ class StateBuilder:
         self, users: np.ndarray, at: np.ndarray, length: int, frequent: int
     ) -> dict[str, np.ndarray]:
         """The five inputs for (user, moment) pairs; see `Dataset.states`."""
+        users = users.astype(np.int64)  # user * span passes 32 bits
         start = np.searchsorted(self._key, users * self._span)
         moments = np.clip(at - self._origin, 0, self._span - 1)
         end = np.searchsorted(self._key, users * self._span + moments)

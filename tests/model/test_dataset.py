@@ -82,6 +82,16 @@ def test_states_have_the_types_of_the_signatures():
     }
 
 
+def test_real_times_and_narrow_user_numbers_do_not_overflow():
+    year = 31_536_000
+    rows = [(user, 1 + user % 5, PURCHASE, 1_700_000_000 + user * year // 500, 0, 0, 0, 1, 1)
+            for user in range(500)]  # fmt: skip
+    users = np.array([0, 3, 499], np.int32)
+    states = dataset_of(rows).states(1_700_000_000 + year, users, length=1, frequent=1)
+    assert states["history"].ravel().tolist() == [1, 4, 5]
+    assert states["frequent_items"].ravel().tolist() == [1, 4, 5]
+
+
 def test_counting_in_pieces_changes_nothing(monkeypatch):
     rows = [(user, 1 + user % 5, PURCHASE, second, 0, 0, 0, 1, 1)
             for user in range(7) for second in range(5)]  # fmt: skip
