@@ -14,7 +14,8 @@ class Stage:
         writes: Artifacts that it leaves there.
         settings: Sections or `section.key`s of `pipeline.toml` that its result depends on.
         code: Globs of the source files that its result depends on.
-        credentials: Ids of the credentials that the Jenkinsfile binds for it, and no others.
+        credentials: Ids of the credentials that the Jenkinsfile binds for it, and no others;
+            `{environment}` stands for the environment's name.
         reusable: Whether equal inputs make an earlier result good; a stage that acts on the
             outside world looks for itself.
     """
@@ -68,6 +69,7 @@ STAGES = (
         writes=("evaluation.json", "per_user.parquet"),
         settings=("model", "gate", "serving"),
         code=("model/*.py", "serving/*.py", "ci/*.py", "ci/stages/evaluate.py"),
+        credentials=("mlflow",),
     ),
     Stage(
         name="gate",
@@ -76,6 +78,7 @@ STAGES = (
         writes=("gate.json", "gate.md"),
         settings=("gate",),
         code=("ci/*.py", "ci/judging/*.py", "ci/stages/gate.py"),
+        credentials=("mlflow",),
     ),
     Stage(
         name="render",
@@ -100,7 +103,7 @@ STAGES = (
         summary="roll out to an environment, verify, undo when verification fails",
         reads=("bundle", "bundle.json", "gate.json", "../release.json"),
         writes=("../deployment.json",),
-        credentials=("deploy-key", "mlflow"),
+        credentials=("deploy-key-{environment}", "mlflow"),
         reusable=False,
     ),
     Stage(

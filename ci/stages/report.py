@@ -1,8 +1,5 @@
 """Stage `report`: one page and one comment, from whatever the other stages left."""
 
-import os
-from pathlib import Path
-
 from ci.config import Config
 from ci.reporting.gathered import gather
 from ci.reporting.page import as_html, as_markdown, page_of, stylesheet
@@ -15,9 +12,4 @@ def run(config: Config, workspace: Workspace) -> str:
     workspace.write_text("../report.css", stylesheet())
     workspace.write_text("../report.md", as_markdown(page))
     path = workspace.write_text("../report.html", as_html(page))
-    return f"{page.verdict.word}: {_near(path)}"
-
-
-def _near(path: Path) -> str:
-    """A path as short as a person standing here would type it."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+    return f"{page.verdict.word}: {path}"
