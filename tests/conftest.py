@@ -13,6 +13,8 @@ from tests.services import (
     require_service,
 )
 
+pytest_plugins = ["tests.rollout_fixtures"]
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[DatabaseServer]:
