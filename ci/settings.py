@@ -162,6 +162,7 @@ class ServingSettings(Section):
     engine: Literal["savedmodel", "litert"] = "savedmodel"
     start_timeout_seconds: PositiveInt = 120
     drain_seconds: PositiveInt = 30
+    clock: Literal["", "now", "as_of"] = ""
 
 
 class StorageSettings(Section):

@@ -61,8 +61,10 @@ class Placed:
         return card
 
     def write(self, folder: Path) -> None:
-        """Describe the release inside its (still unpublished) folder."""
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        """Describe the release inside its folder."""
+        draft = folder / f".{FILE}"
+        draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        draft.replace(folder / FILE)
 
 
 def folder_of(home: Path, digest: str) -> Path:

@@ -47,3 +47,11 @@ def live_shop(tmp_path_factory: pytest.TempPathFactory, released_model: Path) ->
     opened.deploy(1)
     yield opened
     opened.end()
+
+
+@pytest.fixture(scope="module")
+def live_story(tmp_path_factory: pytest.TempPathFactory, released_model: Path) -> Iterator[Shop]:
+    """A shop without any release for tests that tell one story in their order."""
+    opened = open_shop(tmp_path_factory.mktemp("story") / "shop", released_model, unused_port())
+    yield opened
+    opened.end()

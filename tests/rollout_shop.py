@@ -29,6 +29,7 @@ name = "rollout"
 engine = "litert"
 start_timeout_seconds = 60
 drain_seconds = 2
+clock = "now"
 [storage]
 build = "{folder}/build"
 state = "{folder}/var"
@@ -49,6 +50,7 @@ EVENTS = [
 def write_dataset(folder: Path) -> None:
     """The three tables of a prepared dataset that a release needs."""
     folder.mkdir(parents=True)
+    (folder / "meta.json").write_text('{"as_of": "2026-01-01T00:00:00Z"}')
     users = sorted({event[0] for event in EVENTS})
     rows = sorted(EVENTS, key=lambda event: (users.index(event[0]), -event[3]))
     columns = {

@@ -5,10 +5,10 @@ from ci.console import duration, say
 from ci.errors import RefusedError, RolloutUndoneError, UnavailableError, UsageError
 from ci.rollout import client, ledger
 from ci.rollout.served import ask_served, url_of
-from serving import supervisor
+from ci.workspace import digest_of
+from serving import releases, supervisor
 from serving.control import Order
 from serving.record import Record, Release
-from serving.releases import folder_of
 
 
 def _record(config: Config) -> Record:
@@ -129,9 +129,22 @@ def _target(config: Config, known: Record, to: int | None) -> Release:
     if target is None:
         served = sorted({line.model_version for line in known.history})
         raise UsageError(f"Release {to} never served {known.environment}; it knows {served}.")
-    if not folder_of(config.environment_state(), target.digest).exists():
-        raise RefusedError(
-            f"Release {target.model_version} is not on this host any more. "
-            "Make it again with `bin/ci run` on its commit."
-        )
+    _check_whole(config, target)
     return target
+
+
+def _check_whole(config: Config, target: Release) -> None:
+    """See that the host still has the release as it was verified."""
+    home = config.environment_state()
+    try:
+        bundle = releases.load(home, target.digest).bundle(home)
+    except releases.ReleaseError as error:
+        raise RefusedError(
+            f"Release {target.model_version} is not on this host any more ({error}). "
+            "Make it again with `bin/ci run` on its commit."
+        ) from error
+    if (seen := digest_of(bundle)) != target.digest:
+        raise RefusedError(
+            f"Release {target.model_version} at {bundle} was altered: its digest is {seen}, not "
+            f"{target.digest}. Restore it from a backup, or name another with --to."
+        )

@@ -46,6 +46,11 @@ def settle(config: Config) -> int:
         return 0
     from ci import registry  # noqa: PLC0415  MLflow takes seconds
 
+    if registry.is_empty(config):
+        raise UnavailableError(
+            f"The registry of {config.shop.name} is empty, although releases were made: it was "
+            "lost. Restore it from a backup."
+        )
     live = {
         entry["environment"]: int(entry["model_version"])
         for entry in entries

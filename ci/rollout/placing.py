@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 from ci.config import TASK, Config
@@ -28,6 +29,7 @@ def place(config: Config, workspace: Workspace) -> Placed:
     exported = workspace.read_json("bundle.json", "export")
     version, digest = int(exported["model_version"]), str(exported["digest"])
     bundle = workspace.require(f"bundle/{version}", "export")
+    dataset = workspace.require("dataset", "prepare")
     placed = Placed(
         task=TASK,
         model_version=version,
@@ -36,6 +38,7 @@ def place(config: Config, workspace: Workspace) -> Placed:
         commit=json.loads((bundle / "card.json").read_text(encoding="utf-8")).get("commit") or "",
         start_timeout_seconds=config.serving.start_timeout_seconds,
         drain_seconds=config.serving.drain_seconds,
+        at=_moment(dataset) if _has_stopped(config) else None,
     )
     target = folder_of(home, digest)
     if target.exists():
@@ -51,13 +54,25 @@ def place(config: Config, workspace: Workspace) -> Placed:
                 f"{bundle} was altered after it was made: its digest is {seen}, not {digest}. "
                 "Run `bin/ci export --force`."
             )
-        write_users(workspace.require("dataset", "prepare"), scratch / releases.USERS)
+        write_users(dataset, scratch / releases.USERS)
         placed.write(scratch)
         scratch.chmod(0o755)
         scratch.rename(target)
     finally:
         remove(scratch)
     return placed
+
+
+def _has_stopped(config: Config) -> bool:
+    """Whether events are as old as at the end of the log, not as old as they are now."""
+    is_simulated = config.data.source == "simulator"
+    return (config.serving.clock or ("as_of" if is_simulated else "now")) == "as_of"
+
+
+def _moment(dataset: Path) -> float:
+    """The end of the log in seconds: the first moment at which all its events are past."""
+    meta = json.loads((dataset / "meta.json").read_text(encoding="utf-8"))
+    return datetime.fromisoformat(meta["as_of"]).timestamp() + 1.0
 
 
 def prune(home: Path, known: Record) -> list[int]:

@@ -1,13 +1,16 @@
 """Which release answers shoppers: asked at the endpoint itself, without MLflow or TensorFlow."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci.errors import RolloutUndoneError
+from ci.config import Config
+from ci.errors import RolloutUndoneError, UnavailableError
+from ci.rollout.client import find_record
 from serving import releases
 from serving.calls import CallError, call
-from serving.host import LOOPBACK
+from serving.host import LOOPBACK, POLL_SECONDS
 from serving.record import Record
 from serving.shoppers import example_user
 from serving.verification import UnhealthyError, verify_gateway
@@ -39,6 +42,26 @@ def ask_served(known: Record | None) -> Served | None:
     if answer.status != 200 or not isinstance(body, dict) or "digest" not in body:
         return None
     return Served(int(body["model_version"]), str(body["digest"]), url_of(known))
+
+
+def wait_served(config: Config, digest: str) -> Served:
+    """Wait until the public endpoint answers as a release that should be live already.
+
+    Raises:
+        UnavailableError: It does not within `[serving] start_timeout_seconds`.
+    """
+    deadline = time.monotonic() + config.serving.start_timeout_seconds
+    known = find_record(config)
+    while (served := ask_served(known)) is None or served.digest != digest:
+        if time.monotonic() > deadline or known is None:
+            raise UnavailableError(
+                f"{url_of(known) if known else 'The endpoint'} should answer as {digest}, but "
+                f"{f'{served.digest} does' if served else 'nobody does'}. See `bin/ci status` and "
+                f"{config.environment_state() / 'logs'}."
+            )
+        time.sleep(POLL_SECONDS)
+        known = find_record(config)
+    return served
 
 
 def example(home: Path, served: Served) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from ci.console import say
 from ci.errors import HeldError, InconclusiveError, RefusedError, RolloutUndoneError, UsageError
 from ci.rollout import client, ledger, placing
 from ci.rollout.commands import progress
-from ci.rollout.served import Served, ask_served, example
+from ci.rollout.served import Served, ask_served, example, wait_served
 from ci.workspace import Workspace
-from serving.record import Record
+from serving.record import Colour
 from serving.releases import Placed
 
 
@@ -31,10 +31,10 @@ def run(config: Config, workspace: Workspace) -> str:
         )
     exported = workspace.read_json("bundle.json", "export")
     known = client.find_record(config)
-    served = ask_served(known)
-    if served and served.digest == exported["digest"]:
-        return _already_live(config, workspace, served)
-    check_decision(workspace.read_json("gate.json", "gate"), exported, _to_beat(config, known))
+    live = known.live_colour if known else None
+    if live and live.digest == exported["digest"]:
+        return _already_live(config, workspace, live)
+    check_decision(workspace.read_json("gate.json", "gate"), exported, _to_beat(config, live))
     placed = placing.place(config, workspace)
     done = client.deploy(config, placed.digest, placed.commit, progress)
     return _finish(config, workspace, placed, done)
@@ -72,22 +72,23 @@ def check_decision(gate: dict[str, Any], exported: dict[str, Any], live: str | N
         )
 
 
-def _to_beat(config: Config, known: Record | None) -> str | None:
+def _to_beat(config: Config, live: Colour | None) -> str | None:
     """Digest of the live release, where the gate's baseline is this environment's."""
-    if config.gate.baseline_environment != config.options.environment:
+    if live is None or config.gate.baseline_environment != config.options.environment:
         return None
-    live = known.live_colour if known else None
-    return live.digest if live else None
+    return live.digest
 
 
-def _already_live(config: Config, workspace: Workspace, served: Served) -> str:
-    """Nothing to roll out; what an interrupted run left untold is told now."""
+def _already_live(config: Config, workspace: Workspace, live: Colour) -> str:
+    """Nothing to roll out: see that it answers, and tell what an interrupted run left untold."""
+    served = ask_served(client.find_record(config))
+    if served is None or served.digest != live.digest:
+        client.ensure_supervisor(config)  # after a reboot nobody serves what the record says
+        served = wait_served(config, live.digest)
     ledger.settle(config)
     before = workspace.find_json("../deployment.json")
     if before is None or before["digest"] != served.digest or before["url"] != served.url:
-        known = client.find_record(config)
-        live = known.live_colour if known else None
-        _write(config, workspace, served, live.name if live else "", 0.0)
+        _write(config, workspace, served, live.name, 0.0)
     return f"release {served.model_version} is already live at {served.url}; nothing to promote"
 
 
