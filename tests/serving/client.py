@@ -151,12 +151,32 @@ def health(address: str, line: dict[str, Any]) -> dict[str, Any]:
     return {"status": health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)}
 
 
-CALLS = {call.__name__: call for call in (predict, predict_many, metadata, status, reload, health)}
+_loaded: dict[str, Any] = {}
+
+
+def in_process(folder: str, line: dict[str, Any]) -> dict[str, Any]:
+    """Calls a SavedModel in this process: what every server has to equal."""
+    if folder not in _loaded:
+        _loaded[folder] = tf.saved_model.load(folder)
+    inputs = {
+        name: tf.constant(described["values"], tf.as_dtype(described["dtype"]))
+        for name, described in line["inputs"].items()
+    }
+    outputs = _loaded[folder].signatures[line.get("signature", "serving_default")](**inputs)
+    return {"outputs": {name: read(tf.make_tensor_proto(value)) for name, value in outputs.items()}}
+
+
+CALLS = {
+    call.__name__: call
+    for call in (predict, predict_many, metadata, status, reload, health, in_process)
+}
 
 
 def answered(call: Any, address: str, line: dict[str, Any]) -> dict[str, Any]:
     try:
         return call(address, line)
+    except (text_format.ParseError, TypeError, ValueError, KeyError) as error:
+        return {"broken": repr(error)}
     except grpc.RpcError as error:
         return {"error": error.code().name, "details": error.details()}
 

@@ -8,7 +8,8 @@ import pytest
 from tests.services import require_outside
 from tests.serving import bundles
 from tests.serving.bundles import Bundle
-from tests.serving.servers import ModelServer, launch, model_config
+from tests.serving.lifecycles import Lifecycle
+from tests.serving.servers import ModelServer, entry, launch, model_config, wait_until
 from tests.serving.stubs import Stubs
 
 _MONITORING = 'prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }'
@@ -46,7 +47,7 @@ def _start(kind: str, first: Bundle, folder: Path) -> Iterator[ModelServer]:
     server = launch(
         kind,
         folder,
-        model_config(folder / MODEL_FOLDER),
+        model_config(entry(folder / MODEL_FOLDER)),
         f"--monitoring_config_file={monitoring}",
         "--enable_grpc_healthcheck_service=true",
     )
@@ -91,9 +92,24 @@ def server(request: pytest.FixtureRequest) -> ModelServer:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(params=["savedmodel", "binary"], scope="session")
+@pytest.fixture(params=["savedmodel", "litert", "binary"], scope="session")
 def kind(request: pytest.FixtureRequest) -> str:
     """Each program that the contract of versions and reloads is held against."""
     if request.param == "binary":
         require_outside("TFS_BINARY", "the tensorflow_model_server program")
     return request.param
+
+
+@pytest.fixture(scope="session")
+def lifecycle(
+    kind: str, stubs: Stubs, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lifecycle]:
+    """A server that begins without models."""
+    folder = tmp_path_factory.mktemp(f"lifecycle-{kind}")
+    flags = ("--max_num_load_retries=0", "--num_load_threads=2")
+    server = launch(kind, folder, model_config(), *flags)
+    try:
+        wait_until(server.answers, f"{kind} answers")
+        yield Lifecycle(server, stubs, folder)
+    finally:
+        assert server.stop() == 0, server.tail()

@@ -60,6 +60,14 @@ class ModelServer:
     def post(self, path: str, body: Any = None, content: bytes | None = None) -> httpx.Response:
         return self.http.post(self.rest_url + path, json=body, content=content)
 
+    def answers(self) -> bool:
+        """Whether the REST port answers at all."""
+        assert self.process is None or self.process.poll() is None, self.tail()
+        try:
+            return bool(self.get("/v1/models").status_code)
+        except httpx.TransportError:
+            return False
+
     def states(self, model: str = MODEL) -> dict[int, str]:
         """The state of each version by number; empty while the server or the model is not there."""
         try:
@@ -89,18 +97,27 @@ class ModelServer:
         return self.process.wait(60)
 
 
-def model_config(
-    base_path: Path, policy: str = "", labels: dict[str, int] | None = None, name: str = MODEL
+def entry(
+    base_path: Path | str,
+    policy: str = "",
+    labels: dict[str, int] | None = None,
+    name: str = MODEL,
+    platform: str = "tensorflow",
 ) -> str:
-    """The text of a models.config with one model."""
-    lines = [
+    """The text of one model of a models.config."""
+    lines = " ".join(
         f'version_labels {{ key: "{label}" value: {number} }}'
         for label, number in (labels or {}).items()
-    ]
-    return (
-        f'model_config_list {{ config {{ name: "{name}" base_path: "{base_path}" '
-        f'model_platform: "tensorflow" {policy} {" ".join(lines)} }} }}'
     )
+    return (
+        f'config {{ name: "{name}" base_path: "{base_path}" model_platform: "{platform}" '
+        f"{policy} {lines} }}"
+    )
+
+
+def model_config(*entries: str) -> str:
+    """The text of a models.config."""
+    return f"model_config_list {{ {' '.join(entries)} }}"
 
 
 def specific(*versions: int) -> str:

@@ -43,7 +43,9 @@ class Stubs:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer, "the client of the stubs died"
-        return json.loads(answer)
+        told = json.loads(answer)
+        assert "broken" not in told, told
+        return told
 
     def predict(self, address: str, rows: list[Row], **line: Any) -> dict[str, Any]:
         """Predicts rows by the default signature unless `spec` names another."""
