@@ -256,11 +256,12 @@ class Manager:
 
     def _wait_for(self, names: set[str], deadline: Deadline) -> None:
         """Waits until each model answers or all its versions have failed."""
+        if names:
+            _LOG.info("Waiting for %s", ", ".join(sorted(names)))
         with self._changed:
-            while pending := [name for name in names if not self._settled(name)]:
+            while not all(self._settled(name) for name in names):
                 if self._stopping.is_set():
                     raise ServingError(Code.CANCELLED, "The server is stopping.")
-                _LOG.debug("waiting for %s", pending)
                 remaining = deadline.remaining()
                 self._changed.wait(1.0 if remaining is None else min(1.0, remaining))
             failed = [name for name in sorted(names) if not self._available_numbers(name)]

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -27,12 +26,12 @@ from serving.manager import Manager, ManagerSettings
 from serving.rest_service import RestApi, RestServer
 from serving.service import Service
 from serving.status import ServingError
+from serving.stop_signals import StopSignals
 from serving.versions import Load
 from serving.warmup import replay
 
 _LOG: Final = logging.getLogger(__name__)
 _DRAIN_SECONDS: Final = 30.0
-_STOP_SIGNALS: Final = {signal.SIGTERM, signal.SIGINT}
 
 
 @dataclass(frozen=True)
@@ -124,31 +123,30 @@ def main(arguments: Sequence[str]) -> int:
     for talkative in ("tensorflow", "uvicorn.error"):
         logging.getLogger(talkative).setLevel(logging.ERROR)
     flags = parse(arguments)
-    # Blocked in every thread and fetched below: a handler could run anywhere, a wait cannot.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    stop_signals = StopSignals()
     try:
         server, config = build(flags), _config(flags)
     except ServingError as error:
         return _refused(error, 2)
     failures: list[ServingError] = []
-    starter = threading.Thread(target=_start, args=(server, config, failures), name="start")
+
+    def start() -> None:
+        try:
+            server.start(config)
+            _LOG.info("Serving")
+        except ServingError as error:
+            failures.append(error)
+            stop_signals.ask()
+
+    starter = threading.Thread(target=start, name="start")
     starter.start()
-    signal.sigwait(_STOP_SIGNALS)
+    stop_signals.wait()
     failed = bool(failures)
     server.manager.halt()
     starter.join()
     _LOG.info("Draining")
     server.stop()
     return _refused(failures[0], 1) if failed else 0
-
-
-def _start(server: Server, config: Any, failures: list[ServingError]) -> None:
-    try:
-        server.start(config)
-        _LOG.info("Serving")
-    except ServingError as error:
-        failures.append(error)
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _refused(error: ServingError, exit_code: int) -> int:

@@ -92,12 +92,22 @@ def server(request: pytest.FixtureRequest) -> ModelServer:
     return request.getfixturevalue(request.param)
 
 
+def _program(kind: str) -> str:
+    if kind == "binary":
+        require_outside("TFS_BINARY", "the tensorflow_model_server program")
+    return kind
+
+
 @pytest.fixture(params=["savedmodel", "litert", "binary"], scope="session")
 def kind(request: pytest.FixtureRequest) -> str:
     """Each program that the contract of versions and reloads is held against."""
-    if request.param == "binary":
-        require_outside("TFS_BINARY", "the tensorflow_model_server program")
-    return request.param
+    return _program(request.param)
+
+
+@pytest.fixture(params=["savedmodel", "binary"], scope="session")
+def batching_kind(request: pytest.FixtureRequest) -> str:
+    """Each program that batches."""
+    return _program(request.param)
 
 
 @pytest.fixture(scope="session")
