@@ -75,6 +75,8 @@ class Manager:
         """Stops watching, loading and waiting for loads; what is loaded goes on answering."""
         self._stopping.set()
         self._wake.set()
+        with self._changed:
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """Halts, and closes what is loaded once nobody uses it."""
@@ -262,8 +264,7 @@ class Manager:
             while not all(self._settled(name) for name in names):
                 if self._stopping.is_set():
                     raise ServingError(Code.CANCELLED, "The server is stopping.")
-                remaining = deadline.remaining()
-                self._changed.wait(1.0 if remaining is None else min(1.0, remaining))
+                self._changed.wait(deadline.remaining())
             failed = [name for name in sorted(names) if not self._available_numbers(name)]
             if failed:
                 raise ServingError(Code.UNKNOWN, self._failure(failed))

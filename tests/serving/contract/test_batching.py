@@ -123,14 +123,6 @@ def test_the_timeout_of_rest_is_504(batching):
     assert len(batching.scores("next_item", ROWS[0])) == 5
 
 
-def test_a_request_that_waits_in_vain_is_told_so(batching, stubs):
-    """It waits behind a running batch, and its own deadline ends the waiting."""
-    requests = [busy(A_SECOND * 2), busy(1, timeout=0.3)]
-    answers = stubs.call("predict_many", batching.server.grpc_address, requests=requests)["answers"]
-    assert "outputs" in answers[0]
-    assert answers[1]["error"] == "DEADLINE_EXCEEDED"
-
-
 def test_the_file_is_read_again(batching, second):
     """A second version, then the label: each change of the file takes effect by itself."""
     place(second, batching.base("next_item"), 2)
