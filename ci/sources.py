@@ -1,10 +1,12 @@
 """Which rows a configuration means: the event log, the catalogue, and the key to them."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from ci.config import Config, read_secret
 from ci.simulating import ensure_shop
-from model.sources import Source
+from model.columns import choose_event_columns, choose_item_columns
+from model.sources import Source, glance
 
 SIMULATOR = "simulator"
 
@@ -53,3 +55,38 @@ def _address(config: Config, url: str) -> str:
         return config.source_path(url)
     path = config.path.parent / parts.path[1:]
     return f"sqlite:///{path}" + (f"?{parts.query}" if parts.query else "")
+
+
+def source_facts(config: Config, remembered: dict[str, Any]) -> dict[str, Any]:
+    """Fingerprints of the event log and the catalogue.
+
+    Args:
+        config: Names them.
+        remembered: What was found last time; brought up to date in place. Files that look as they
+            did then are not read again.
+
+    Raises:
+        DataError: A source cannot be read.
+        SourceUnavailableError: Its server cannot be reached or refuses.
+    """
+    facts = {}
+    for name, source in (("events", event_source(config)), ("catalogue", catalogue_source(config))):
+        if source is None:
+            continue
+        look = {"files": glance(source), "columns": dict(source.columns)}
+        known = remembered.get(name)
+        if look["files"] is None or known is None or known["look"] != look:
+            remembered[name] = {"look": look, "facts": _fingerprint(name, source, config)}
+        facts[name] = remembered[name]["facts"]
+    return facts
+
+
+def _fingerprint(name: str, source: Source, config: Config) -> dict[str, Any]:
+    from model.fingerprint import fingerprint  # noqa: PLC0415  needs DuckDB, a no-op does not
+
+    def choose(found: list[str]) -> dict[str, str]:
+        if name == "catalogue":
+            return choose_item_columns(found, source)
+        return choose_event_columns(found, source, bool(config.data.event_type))
+
+    return fingerprint(source, choose)

@@ -6,9 +6,8 @@ from typing import Any
 
 import ibis
 
-from model.schema import EVENT_COLUMNS, EVENT_TYPES, SEARCH, DataError, EventColumn
+from model.schema import EVENT_TYPES, SEARCH, EventColumn
 
-REQUIRED = (EventColumn.USER_ID, EventColumn.ITEM_ID, EventColumn.TIMESTAMP)
 EARLIEST = 788_918_400  # 1995-01-01, before the first web shop
 LATEST = 4_102_444_800  # 2100-01-01
 MAX_ID_LENGTH = 200
@@ -47,37 +46,6 @@ class Rule:
 
     reason: str
     broken: Callable[[ibis.Table], Any]
-
-
-def choose_columns(
-    found: list[str], mapping: Mapping[str, str], meaning: Meaning, url: str
-) -> dict[str, str]:
-    """Which source column feeds each of ours.
-
-    Raises:
-        DataError: A needed or a named column is not there; the message lists those that are.
-    """
-    lower = {name.lower(): name for name in found}
-    chosen: dict[str, str] = {
-        name: lower[name] for name in EVENT_COLUMNS if name in lower and name not in mapping
-    }
-    for ours, theirs in mapping.items():
-        if theirs.lower() not in lower:
-            raise DataError(_missing(theirs, f"[data.columns] {ours} names it", found, url))
-        chosen[ours] = lower[theirs.lower()]
-    if meaning.event_type:
-        chosen.pop(EventColumn.EVENT_TYPE, None)
-    for ours in (*REQUIRED, *(() if meaning.event_type else (EventColumn.EVENT_TYPE,))):
-        if ours not in chosen:
-            advice = f'set [data.columns] {ours} = "…"'
-            if ours == EventColumn.EVENT_TYPE:
-                advice += ' or, when all rows are of one kind, [data] event_type = "purchase"'
-            raise DataError(_missing(ours, advice, found, url))
-    return {name: chosen[name] for name in EVENT_COLUMNS if name in chosen}
-
-
-def _missing(column: str, advice: str, found: list[str], url: str) -> str:
-    return f"{url} has no column {column!r}: it has {', '.join(found)}. Fix: {advice}."
 
 
 def typed(landed: ibis.Table, meaning: Meaning) -> ibis.Table:

@@ -6,15 +6,17 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from model.columns import choose_item_columns
 from model.contract import seconds_of, text_of
-from model.schema import ITEM_COLUMNS, DataError, EventColumn, ItemColumn
+from model.engines import Engine
+from model.schema import DataError, EventColumn
 from model.sources import Source
 
 DAY = 86_400
 FEATURES = ("price", "in_stock", "train_count", "age_days")
 
 
-def land_catalogue(engine: Any, source: Source | None, cut: int) -> pd.DataFrame:
+def land_catalogue(engine: Engine, source: Source | None, cut: int) -> pd.DataFrame:
     """The catalogue, one row an item id, as text.
 
     An item that comes several times is taken from its newest row before the cut when the mapping
@@ -30,7 +32,7 @@ def land_catalogue(engine: Any, source: Source | None, cut: int) -> pd.DataFrame
     """
     if source is None:
         return pd.DataFrame({"item_id": pd.Series(dtype=str)})
-    selected = _choose(engine.columns(source), source)
+    selected = choose_item_columns(engine.columns(source), source)
     landed = engine.land(source, "catalogue", selected)
     texts = {name: text_of(landed[name]) for name in selected if name != EventColumn.TIMESTAMP}
     rows = landed.select(**texts, seen_at=_seen_at(landed))
@@ -49,23 +51,6 @@ def _newest(rows: ibis.Table) -> ibis.Table:
     window = ibis.window(group_by="item_id", order_by=[rows.seen_at.desc(), *others])
     ranked = rows.mutate(place=ibis.row_number().over(window))
     return ranked.filter(ranked.place == 0).drop("place", "seen_at").order_by("item_id")
-
-
-def _choose(found: list[str], source: Source) -> dict[str, str]:
-    lower = {name.lower(): name for name in found}
-    mapping = {name: name for name in ITEM_COLUMNS if name in lower} | dict(source.columns)
-    for ours, theirs in mapping.items():
-        if theirs.lower() not in lower:
-            raise DataError(
-                f"The catalogue {source.url} has no column {theirs!r} ([data.catalogue_columns] "
-                f"{ours} names it): it has {', '.join(found)}."
-            )
-    if ItemColumn.ITEM_ID not in mapping:
-        raise DataError(
-            f"The catalogue {source.url} has no column 'item_id': it has {', '.join(found)}. "
-            'Set [data.catalogue_columns] item_id = "…".'
-        )
-    return {ours: lower[theirs.lower()] for ours, theirs in mapping.items()}
 
 
 def describe_items(

@@ -1,9 +1,7 @@
 """From a shop's rows to a split, numbered dataset: the order of the steps."""
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import ibis
 import numpy as np
@@ -13,28 +11,12 @@ import pyarrow as pa
 from model import cleaning, contract
 from model.accounting import Accounting, refuse_too_bad, refuse_too_little
 from model.cleaning import DAY, EVENT, Limits, Moments
+from model.columns import choose_event_columns
 from model.contract import Meaning
+from model.engines import Engine
 from model.items import describe_items, land_catalogue
 from model.schema import DataError, EventColumn
 from model.sources import Source
-
-
-class Engine(Protocol):
-    """A database that does the work; see `model/engines.py`."""
-
-    connection: Any
-
-    def columns(self, source: Source) -> list[str]:
-        """Names of the source's columns."""
-
-    def land(self, source: Source, name: str, selected: Mapping[str, str]) -> ibis.Table:
-        """Copy columns of a source into a temporary table."""
-
-    def save(self, name: str, rows: ibis.Table) -> ibis.Table:
-        """Keep the result of a query in a temporary table."""
-
-    def fetch(self, rows: ibis.Table) -> pa.Table:
-        """Bring the result of a query here."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +81,13 @@ class Prepared:
     features: dict[str, dict[str, float]]
 
 
-def prepare(engine: Engine, wanted: Preparation) -> Prepared:
+def prepare(engine: Engine, wanted: Preparation, reader: Engine | None = None) -> Prepared:
     """Run all steps on an engine; the same function on DuckDB and PostgreSQL.
+
+    Args:
+        engine: Cleans the events.
+        wanted: What is wanted.
+        reader: Reads the catalogue, which may lie elsewhere; None: the same engine.
 
     Raises:
         DataError: The source is empty, lacks columns, is too broken, too old or too small.
@@ -135,7 +122,7 @@ def prepare(engine: Engine, wanted: Preparation) -> Prepared:
     described, statistics = describe_items(
         items[items.known],
         arrays,
-        land_catalogue(engine, wanted.catalogue, moments.test_start),
+        land_catalogue(reader or engine, wanted.catalogue, moments.test_start),
         moments.test_start,
         wanted.features,
     )
@@ -184,10 +171,8 @@ def _seconds(text: str) -> int:
 
 
 def _land(engine: Engine, wanted: Preparation) -> ibis.Table:
-    found = engine.columns(wanted.source)
-    selected = contract.choose_columns(
-        found, wanted.source.columns, wanted.meaning, wanted.source.url
-    )
+    one_type = bool(wanted.meaning.event_type)
+    selected = choose_event_columns(engine.columns(wanted.source), wanted.source, one_type)
     return engine.land(wanted.source, "landed", selected)
 
 

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.engines import attach, literal, told
+from model.reading import attach, literal, told
 from model.schema import DataError
 from model.simulation import SimulatedShop
 from model.sources import Location, Source, locate

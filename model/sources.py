@@ -1,15 +1,19 @@
 """Where a shop's rows lie: files and databases by URL, with the mapping of their columns."""
 
 import glob
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from model.schema import DataError
 
 DATABASES = ("sqlite", "postgresql", "mysql")
 FILES = (".csv", ".csv.gz", ".parquet")
+# A file that changed less than this ago may change again without a new time stamp.
+FRESH_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -110,3 +114,21 @@ def _kind(path: Path) -> str:
     if name.endswith((".db", ".sqlite", ".sqlite3")):
         raise DataError(f"Write a SQLite file as a URL: sqlite:///{path}.")
     raise DataError(f"{path} is neither {', '.join(FILES)}: its kind cannot be told.")
+
+
+def glance(source: Source) -> dict[str, Any] | None:
+    """Names, sizes and times of a source's files: equal glances mean an equal source.
+
+    None when nothing can be told without reading: a server, or files written this very moment.
+    """
+    files = [path for file in source.location.paths for path in _with_log(file)]
+    stats = [(str(path), path.stat()) for path in files]
+    if not stats or time.time() - max(stat.st_mtime for _, stat in stats) < FRESH_SECONDS:
+        return None
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats}
+
+
+def _with_log(file: Path) -> list[Path]:
+    """A file, and the write-ahead log that SQLite keeps beside it."""
+    log = file.with_name(f"{file.name}-wal")
+    return [file, log] if log.exists() else [file]

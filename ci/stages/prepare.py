@@ -4,12 +4,29 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from ci.config import TASK, Config
-from ci.sources import catalogue_source, event_source
+from ci.sources import catalogue_source, event_source, source_facts
 from ci.workspace import Workspace
 
 if TYPE_CHECKING:
     from model.accounting import Accounting
     from model.preparing import Preparation
+
+
+REMEMBERED = ".stages/sources.json"
+
+
+def outside(config: Config, workspace: Workspace) -> dict[str, Any]:
+    """What the sources hold: a late row makes the stage run again.
+
+    Raises:
+        DataError: A source cannot be read.
+        SourceUnavailableError: A database cannot be reached or refuses.
+        UsageError: A password reference leads nowhere.
+    """
+    remembered = workspace.find_json(REMEMBERED) or {}
+    facts = source_facts(config, remembered)
+    workspace.write_json(REMEMBERED, remembered)
+    return facts
 
 
 def run(config: Config, workspace: Workspace) -> str:
@@ -23,15 +40,19 @@ def run(config: Config, workspace: Workspace) -> str:
     import pyarrow.parquet as pq  # noqa: PLC0415  seconds of imports that a reused stage saves
 
     from model.dataset_files import meta_of, write_dataset  # noqa: PLC0415
-    from model.engines import DuckDBEngine  # noqa: PLC0415
+    from model.engines import DuckDBEngine, Engine, PostgreSQLEngine  # noqa: PLC0415
     from model.preparing import prepare  # noqa: PLC0415
     from model.truth import bot_cut, oracle_score  # noqa: PLC0415
 
     wanted = preparation_of(config)
-    with contextlib.closing(DuckDBEngine()) as engine:
-        prepared = prepare(engine, wanted)
-        bots = bot_cut(engine, wanted.source, prepared)
-        oracle = oracle_score(engine, wanted.source, prepared, wanted.target)
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(contextlib.closing(DuckDBEngine()))
+        engine: Engine = reader
+        if config.data.engine == "postgresql":
+            engine = stack.enter_context(contextlib.closing(PostgreSQLEngine(wanted.source)))
+        prepared = prepare(engine, wanted, reader)
+        bots = bot_cut(reader, wanted.source, prepared)
+        oracle = oracle_score(reader, wanted.source, prepared, wanted.target)
     meta = meta_of(prepared, wanted, config.shop.name, TASK, oracle=oracle, bots=bots)
     with workspace.new_folder("dataset") as folder:
         write_dataset(folder, prepared, meta)
