@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from model.schema import INPUTS, Output
-from model.signatures import IndexRanking, Lengths, Tensors, input_specs
+from model.signatures import IndexRanking, Lengths, input_specs
 
-OUTPUTS = (Output.ITEM_IDS, Output.KNOWN_ITEMS, Output.SCORES)  # TensorFlow flattens by name
+OUTPUTS = (Output.ITEM_IDS, Output.KNOWN_ITEMS, Output.SCORES)
 
 
 def convert_edge(ranking: IndexRanking, lengths: Lengths) -> bytes:
@@ -20,22 +19,14 @@ def convert_edge(ranking: IndexRanking, lengths: Lengths) -> bytes:
     Raises:
         ValueError: The model holds an operation that LiteRT lacks.
     """
-    specs = input_specs(lengths, tf.int32, batch=1)
-
-    def call(*values: tf.Tensor) -> Tensors:
-        return ranking.recommend(dict(zip(INPUTS, values, strict=True)))
-
-    concrete = tf.function(call).get_concrete_function(*(specs[name] for name in INPUTS))
-    # The converter does not see Keras variables and would write a file without weights.
-    frozen = convert_variables_to_constants_v2(concrete)
-
-    @tf.function(input_signature=[specs])
-    def named(inputs: Tensors) -> Tensors:
-        values = [tf.convert_to_tensor(inputs[name]) for name in INPUTS]
-        return dict(zip(OUTPUTS, frozen(*values), strict=True))
-
+    call = tf.function(
+        ranking.recommend, input_signature=[input_specs(lengths, tf.int32, batch=1)]
+    )
+    # Keras variables are invisible to the converter: untracked, it writes a file without weights.
+    tracked = tf.Module()
+    tracked.weights = [variable.value for variable in ranking.model.variables]
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [named.get_concrete_function()], tf.Module()
+        [call.get_concrete_function()], tracked
     )
     try:
         content: bytes = converter.convert()

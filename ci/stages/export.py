@@ -1,98 +1,82 @@
-"""Stage `export`: the trained model as an immutable bundle, stored, registered and numbered."""
+"""Stage `export`: the challenger as an immutable bundle, stored and registered by its digest."""
 
 import subprocess
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ci import artifacts, registry
 from ci.config import PROJECT, TASK, Config
+from ci.errors import UsageError
 from ci.workspace import Workspace, digest_of
-from model.dataset import Dataset
-from model.schema import INPUTS, PADDING_ID, Input
 
-GOLDEN_USERS = 24
-UNKNOWN_ITEM = "no-such-item"
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from model.card import Lineage
+    from model.dataset import Dataset
+    from model.signatures import Lengths
+
+GOLDEN_SHOPPERS = 30
 
 
 def run(config: Config, workspace: Workspace) -> str:
-    """Write `bundle/<model_version>/` and `bundle.json`.
+    """Export `model.keras`; write `bundle/<model_version>/` and `bundle.json`.
 
     Raises:
-        UsageError: A stage before has not run.
+        UsageError: The model cannot be served as it is.
         UnavailableError: The registry does not answer.
     """
-    from model.bundle import Lengths, export_bundle  # noqa: PLC0415  TensorFlow
-    from model.recommender import load  # noqa: PLC0415  TensorFlow
+    # TensorFlow takes seconds to import; whoever only asks what this stage depends on goes without.
+    from model.bundle import export_bundle  # noqa: PLC0415
+    from model.dataset import Dataset  # noqa: PLC0415
+    from model.recommender import load  # noqa: PLC0415
+    from model.signatures import Lengths  # noqa: PLC0415
 
-    dataset = Dataset.load(workspace.require("dataset", made_by="prepare"))
-    training = workspace.read_json("training.json", made_by="train")
-    model = load(workspace.require("model.keras", made_by="train"))
-    settings = config.model
+    training = workspace.read_json("training.json", "train")
+    dataset = Dataset.load(workspace.require("dataset", "prepare"))
+    settings = training["settings"]
+    lengths = Lengths(settings["history_length"], settings["frequent_length"], settings["top_k"])
+    model = load(workspace.require("model.keras", "train"))
     with workspace.new_folder("bundle") as folder:
         made = folder / "made"
-        export_bundle(
-            model,
-            dataset.item_ids,
-            made,
-            lineage=_lineage(config, dataset, training),
-            golden_inputs=golden_inputs(dataset, settings.history_length, settings.frequent_length),
-            lengths=Lengths(settings.history_length, settings.frequent_length, settings.top_k),
-        )
+        try:
+            export_bundle(
+                model,
+                dataset.item_ids,
+                made,
+                lineage=lineage(training, config.shop.name, commit()),
+                golden_inputs=golden_inputs(dataset, lengths),
+                lengths=lengths,
+            )
+        except ValueError as error:
+            raise UsageError(f"The model cannot be exported: {error}") from error
         digest = digest_of(made)
-        stored = artifacts.store(config, made, digest)
-        version = registry.register(config, digest, stored, training)
+        version = registry.register(config, digest, artifacts.store(config, made, digest), training)
+        # The number depends on the digest, so the folder gets its name last.
         made.rename(folder / str(version))
-    size = sum(file.stat().st_size for file in stored.rglob("*") if file.is_file())
-    bundle = {
-        "model_version": version,
-        "digest": digest,
-        "bytes": size,
-        "path": f"bundle/{version}",
-    }
-    workspace.write_json("bundle.json", bundle)
-    return f"model version {version}, {size / 1e6:.1f} MB, {digest[:19]}…"
+    bundle = workspace.path("bundle") / str(version)
+    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    content = {"model_version": version, "digest": digest, "bytes": size}
+    workspace.write_json("bundle.json", {**content, "path": f"bundle/{version}"})
+    return f"version {version}, {size / 1e6:.1f} MB, {digest[:19]}…, {dataset.items:,} items"
 
 
-def golden_inputs(dataset: Dataset, length: int, frequent: int) -> dict[str, np.ndarray]:
-    """Requests whose answers the bundle must repeat wherever it is served.
-
-    The most active shoppers as they were when the test window opened, one shopper whose last item
-    the model does not know, and one of whom nothing is known.
+def lineage(training: dict[str, Any], shop: str, revision: str) -> "Lineage":
+    """Where the bundle comes from, as its card tells it.
 
     Args:
-        dataset: The prepared dataset.
-        length: L, of the histories.
-        frequent: F, of the lists of frequent items.
-
-    Returns:
-        The five inputs as text and float32, (users + 2, L or F).
+        training: `training.json`.
+        shop: Name of the shop.
+        revision: Commit of the code.
     """
-    from model.reference import string_inputs  # noqa: PLC0415  TensorFlow
-
-    events = np.bincount(dataset.user_index[dataset.split < 2], minlength=dataset.users)
-    users = np.argsort(-events, kind="stable")[:GOLDEN_USERS].astype(np.int32)
-    states = dataset.states(dataset.start_of("test"), users, length, frequent)
-    inputs = string_inputs(states, dataset.item_ids)
-    unknown = {name: inputs[name][:1].copy() for name in INPUTS}
-    unknown[Input.HISTORY][0, -1] = UNKNOWN_ITEM
-    nobody = {name: np.full_like(inputs[name][:1], _nothing(inputs[name])) for name in INPUTS}
-    return {name: np.concatenate([inputs[name], unknown[name], nobody[name]]) for name in INPUTS}
-
-
-def _nothing(values: np.ndarray) -> Any:
-    return PADDING_ID if values.dtype == object else 0.0
-
-
-def _lineage(config: Config, dataset: Dataset, training: dict[str, Any]) -> Any:
     from model.card import Lineage  # noqa: PLC0415
 
     return Lineage(
         model=training["model"],
         task=TASK,
-        shop=config.shop.name,
-        data_digest=dataset.meta["digest"],
-        commit=_commit(),
+        shop=shop,
+        data_digest=training["data_digest"],
+        commit=revision,
         settings=training["settings"],
         validation=training["validation"],
         trained_until=training["trained_until"],
@@ -100,13 +84,42 @@ def _lineage(config: Config, dataset: Dataset, training: dict[str, Any]) -> Any:
     )
 
 
-def _commit() -> str:
-    """The commit of the code, marked when the working tree differs from it; "" outside git."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return described.stdout.strip()
+def golden_inputs(dataset: "Dataset", lengths: "Lengths") -> "dict[str, npt.NDArray[np.generic]]":
+    """Requests whose answers every engine must repeat.
+
+    Shoppers from the least to the most active as they stood when the test window opened; after
+    them a shopper whose newest act is on an item that no release knows, and one who never came.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    from model.reference import string_inputs  # noqa: PLC0415
+    from model.schema import Input  # noqa: PLC0415
+
+    activity = np.argsort(np.bincount(dataset.user_index, minlength=dataset.users), kind="stable")
+    places = np.linspace(0, dataset.users - 1, min(GOLDEN_SHOPPERS, dataset.users)).astype(int)
+    users = activity[places]
+    at = dataset.start_of("test")
+    states = dataset.states(at, users, lengths.history, lengths.frequent)
+    inputs = string_inputs(states, dataset.item_ids)
+    stranger = {name: values[-1:].copy() for name, values in inputs.items()}
+    stranger[Input.HISTORY][0, -1] = _unknown_id(set(dataset.item_ids))
+    newcomer = {name: np.zeros_like(values[:1]) for name, values in states.items()}
+    parts = (inputs, stranger, string_inputs(newcomer, dataset.item_ids))
+    return {name: np.concatenate([part[name] for part in parts]) for name in inputs}
+
+
+def commit() -> str:
+    """The commit of this checkout, marked `-dirty` where files differ; "" outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # a machine without git runs an unpacked archive
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _unknown_id(known: set[str]) -> str:
+    candidate = "unknown"
+    while candidate in known:
+        candidate += "-"
+    return candidate

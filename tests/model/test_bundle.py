@@ -48,6 +48,7 @@ def test_the_files_of_a_bundle(tiny_bundle):
 def test_weights_are_stored_once(tiny_bundle):
     weights = sum(weight.nbytes for weight in tiny_model().get_weights())
     assert (tiny_bundle / "variables/variables.data-00000-of-00001").stat().st_size < 1.5 * weights
+    assert (tiny_bundle / EDGE).stat().st_size > weights
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' saving
