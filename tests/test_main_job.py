@@ -104,7 +104,9 @@ def test_rollback_returns_to_the_former_release_without_build_or_registry(shop, 
 def test_one_late_row_is_seen(shop, first_run):
     with sqlite3.connect(shop.state / "shop.db") as database:
         columns = [row[1] for row in database.execute("PRAGMA table_info(events)")]
-        row = dict(zip(columns, database.execute("SELECT * FROM events LIMIT 1").fetchone()))
+        row = dict(
+            zip(columns, database.execute("SELECT * FROM events LIMIT 1").fetchone(), strict=True)
+        )
         row["event_id"] = "late-1"
         names, marks = ", ".join(row), ", ".join("?" for _ in row)
         database.execute(f"INSERT INTO events ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608
