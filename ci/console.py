@@ -1,7 +1,9 @@
 """What a person reads while the pipeline works: one line at the start and one at the end."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,12 +30,23 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
-def divert_native_noise(log: Path) -> None:
+@contextlib.contextmanager
+def native_noise_in(log: Path) -> Iterator[None]:
     """Send what C++ libraries write to the error stream into a file; Python's own stays visible.
 
     TensorFlow greets, warns and logs from C++ before any of its log levels can be set.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 2)
+    visible, kept = os.dup(2), sys.stderr
+    if sys.stderr is sys.__stderr__:  # else somebody captures it already
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+    try:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(visible, 2)
+        os.close(visible)
+        if sys.stderr is not kept:
+            sys.stderr.close()
+            sys.stderr = kept

@@ -3,13 +3,15 @@
 import importlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from ci import errors, reuse
 from ci.baseline import find_baseline
 from ci.config import TASK, Config
-from ci.console import complain, divert_native_noise, duration, say
+from ci.console import complain, native_noise_in, duration, say
 from ci.errors import BadDataError, PushcartError, UnavailableError, UsageError
 from ci.pipeline import STAGE, STAGES, Stage
+from ci.summary import summarise
 from ci.workspace import Workspace
 from model.schema import DataError, SourceUnavailableError
 
@@ -20,11 +22,6 @@ JUDGES_AND_RELEASES = ("evaluate", "gate", "render", "image", "deploy")
 def workspace_of(config: Config) -> Workspace:
     """The workspace of the configured shop."""
     return Workspace(config.build, config.build / TASK)
-
-
-def _begin(config: Config) -> Workspace:
-    divert_native_noise(config.build / "logs/native.log")
-    return workspace_of(config)
 
 
 def run_stage(stage: Stage, config: Config, workspace: Workspace) -> None:
@@ -69,20 +66,30 @@ def run_pipeline(config: Config) -> None:
     Raises:
         PushcartError: The first stage that ends otherwise than well.
     """
-    workspace = _begin(config)
+    workspace = workspace_of(config)
     started = time.monotonic()
-    try:
-        for name in MAKES_CHALLENGER:
-            run_stage(STAGE[name], config, workspace)
-        if _already_live(config, workspace):
-            say("evaluate, gate, render, image: satisfied, this bundle is already live")
-            run_stage(STAGE["deploy"], config, workspace)
-        else:
-            for name in JUDGES_AND_RELEASES:
-                run_stage(STAGE[name], config, workspace)
-    finally:
-        _report(config, workspace)
-        say(f"pipeline  {duration(time.monotonic() - started)}")
+    with native_noise_in(_native_log(config)):
+        try:
+            _run_all(config, workspace)
+            say("\n".join(["", *summarise(workspace), ""]))
+        finally:
+            _report(config, workspace)
+            say(f"pipeline  {duration(time.monotonic() - started)}")
+
+
+def _run_all(config: Config, workspace: Workspace) -> None:
+    for name in MAKES_CHALLENGER:
+        run_stage(STAGE[name], config, workspace)
+    if _already_live(config, workspace):
+        say("evaluate, gate, render, image: satisfied, this bundle is already live")
+        run_stage(STAGE["deploy"], config, workspace)
+        return
+    for name in JUDGES_AND_RELEASES:
+        run_stage(STAGE[name], config, workspace)
+
+
+def _native_log(config: Config) -> Path:
+    return config.build / "logs/native.log"
 
 
 def _require_reads(stage: Stage, workspace: Workspace) -> None:
@@ -135,4 +142,5 @@ def run_named_stage(config: Config, name: str) -> None:
     """
     if name not in STAGE:
         raise UsageError(f"There is no stage {name!r}; the stages are {', '.join(STAGE)}.")
-    run_stage(STAGE[name], config, _begin(config))
+    with native_noise_in(_native_log(config)):
+        run_stage(STAGE[name], config, workspace_of(config))
