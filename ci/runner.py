@@ -8,7 +8,7 @@ from pathlib import Path
 from ci import errors, reuse
 from ci.baseline import find_baseline
 from ci.config import TASK, Config
-from ci.console import complain, native_noise_in, duration, say
+from ci.console import complain, duration, native_noise_in, say
 from ci.errors import BadDataError, PushcartError, UnavailableError, UsageError
 from ci.pipeline import STAGE, STAGES, Stage
 from ci.summary import summarise
