@@ -199,7 +199,11 @@ class Settings(Section):
     serving: ServingSettings = ServingSettings()
     storage: StorageSettings = StorageSettings()
     registry: RegistrySettings = RegistrySettings()
-    environments: dict[Name, EnvironmentSettings] = {"local": EnvironmentSettings()}
+    environments: dict[Name, EnvironmentSettings] = {
+        "local": EnvironmentSettings(),
+        "staging": EnvironmentSettings(port=8510),
+        "production": EnvironmentSettings(port=8520),
+    }
 
     @model_validator(mode="before")
     @classmethod

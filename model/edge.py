@@ -19,9 +19,7 @@ def convert_edge(ranking: IndexRanking, lengths: Lengths) -> bytes:
     Raises:
         ValueError: The model holds an operation that LiteRT lacks.
     """
-    call = tf.function(
-        ranking.recommend, input_signature=[input_specs(lengths, tf.int32, batch=1)]
-    )
+    call = tf.function(ranking.recommend, input_signature=[input_specs(lengths, tf.int32, batch=1)])
     # Keras variables are invisible to the converter: untracked, it writes a file without weights.
     tracked = tf.Module()
     tracked.weights = [variable.value for variable in ranking.model.variables]

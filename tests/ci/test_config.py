@@ -113,7 +113,7 @@ def test_a_source_in_the_file_is_relative_to_the_file_and_in_an_override_to_the_
 
 
 def test_an_unknown_environment_is_named_with_those_that_exist(tmp_path):
-    with pytest.raises(UsageError, match=r"no environment 'moon'.*defines local"):
+    with pytest.raises(UsageError, match=r"no environment 'moon'.*local, production, staging"):
         load_config(write(tmp_path, ""), options=Options(environment="moon"))
 
 
