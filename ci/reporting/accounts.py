@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ci.reporting.charts import Slice, stacked_bar
-from ci.reporting.figures import NO_BREAK, interval, is_number, number, seconds, share, size
+from ci.reporting.figures import (
+    NO_BREAK,
+    decimals,
+    interval,
+    is_number,
+    number,
+    seconds,
+    share,
+    size,
+)
 from ci.reporting.gathered import Gathered, Json
 
 STATES = {
@@ -155,13 +164,15 @@ def lineage_of(gathered: Gathered) -> tuple[tuple[str, str], ...]:
     entries: list[tuple[str, Any]] = [
         ("Commit", card.get("commit") or release.get("commit")),
         ("Data", gathered.meta.get("digest") or card.get("data_digest")),
-        ("Source", gathered.data.get("fingerprint") or gathered.data.get("source")),
+        ("Source", gathered.settings["data"]["source"]),
         ("Trained until", card.get("trained_until") or gathered.training.get("trained_until")),
         ("Model", card.get("model") or gathered.training.get("model")),
         ("Seed", gathered.training.get("seed")),
         ("Model version", bundle.get("model_version")),
         ("Bundle", bundle.get("digest")),
-        ("Release", deployment.get("release") or release.get("release")),
+        ("Release", release.get("release")),
+        ("Serves", deployment.get("environment")),
+        ("Answers at", deployment.get("url")),
         ("Lock", gathered.lock),
         ("TensorFlow", card.get("tensorflow")),
     ]
@@ -189,8 +200,19 @@ def _dataset_facts(gathered: Gathered) -> tuple[tuple[str, str], ...]:
         ("Clock (as of)", str(meta.get("as_of", ""))),
         ("Test window opens", str(meta.get("test_start", ""))),
         ("Normalised features", ", ".join(meta.get("features") or [])),
+        ("Planted bots", _bots(meta.get("bots") or {})),
     ]
     return tuple((name, value) for name, value in facts if value)
+
+
+def _bots(bots: Json) -> str:
+    """How well the bots that the simulator planted were found; "" for a real shop."""
+    if not bots.get("planted"):
+        return ""
+    found = (
+        f"precision {decimals(bots.get('precision'), 2)}, recall {decimals(bots.get('recall'), 2)}"
+    )
+    return f"{number(bots['planted'])}, found with {found}"
 
 
 def _or_dash(value: Any, write: Any) -> str:

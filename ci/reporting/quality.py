@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ci.reporting.charts import IntervalPlot, LinePlot, Mark, Rule, interval_plot, line_plot
-from ci.reporting.figures import interval, is_number, number
+from ci.reporting.figures import interval, is_number, number, seconds
 from ci.reporting.gathered import Gathered, Json
 from ci.reporting.verdict import is_slice, row_of
 
@@ -29,6 +29,15 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
+class RungRow:
+    """One fitted model: its score on the validation window and what it cost to fit."""
+
+    name: str
+    score: str
+    cpu_time: str
+
+
+@dataclass(frozen=True)
 class Quality:
     """What the section on quality shows; None where there is nothing to draw."""
 
@@ -40,6 +49,8 @@ class Quality:
     more_slices: IntervalPlot | None
     small_slices: tuple[str, ...]
     learning: tuple[LinePlot, ...]
+    rungs: tuple[RungRow, ...]
+    effort: str
 
 
 def quality_of(gathered: Gathered) -> Quality:
@@ -57,6 +68,8 @@ def quality_of(gathered: Gathered) -> Quality:
         more_slices=more,
         small_slices=small,
         learning=_learning(gathered.training),
+        rungs=_rungs(gathered.training),
+        effort=_effort(gathered.training),
     )
 
 
@@ -187,3 +200,31 @@ def _learning(training: Json) -> tuple[LinePlot, ...]:
 
 def _series(points: list[Json], key: str) -> list[tuple[Any, Any]]:
     return [(point.get("cpu_seconds"), point.get(key)) for point in points]
+
+
+def _rungs(training: Json) -> tuple[RungRow, ...]:
+    """The challenger and the rungs below it, best first."""
+    fitted = {**training.get("ladder", {}), str(training.get("model", "")): training}
+    scores = {name: _validation(rung) for name, rung in fitted.items()}
+    ranked = sorted(scores, key=lambda name: (-(scores[name] or 0.0), name))
+    return tuple(
+        RungRow(name, number(scores[name]), seconds(fitted[name].get("cpu_seconds")))
+        for name in ranked
+        if scores[name] is not None
+    )
+
+
+def _validation(rung: Json) -> float | None:
+    value = (rung.get("validation") or {}).get("ndcg_at_10")
+    return float(value) if value is not None and is_number(value) else None
+
+
+def _effort(training: Json) -> str:
+    """What training took, in one line."""
+    parts = [
+        ("{} CPU-seconds", training.get("cpu_seconds")),
+        ("{} MB of memory at most", training.get("peak_memory_mb")),
+        ("{} examples a second", training.get("examples_per_second")),
+        ("seed {}", training.get("seed")),
+    ]
+    return ", ".join(text.format(number(value, 3)) for text, value in parts if is_number(value))

@@ -158,6 +158,7 @@ META = {
     "events": {"train": 411_201, "validation": 62_118, "test": 60_442},
     "target": "purchase",
     "oracle": {"ndcg_at_10": 0.3412},
+    "bots": {"planted": 20, "cut": 21, "precision": 20 / 21, "recall": 1.0},
 }
 ACCOUNTING = {
     "rows": 600_000,
@@ -172,6 +173,10 @@ TRAINING = {
     "trained_until": "2024-03-15T00:00:00Z",
     "seed": 7,
     "validation": {"ndcg_at_10": 0.309},
+    "ladder": {"repeat": {"validation": {"ndcg_at_10": 0.2402}, "cpu_seconds": 0.05}},
+    "cpu_seconds": 66.2,
+    "peak_memory_mb": 1410,
+    "examples_per_second": 5230.0,
     "learning_curve": [
         {
             "cpu_seconds": 5.0 * step,
@@ -211,7 +216,7 @@ def write_everything(workspace: Workspace, config: Config, decision: str = "PROM
     workspace.write_json("dataset/meta.json", META | {"accounting": ACCOUNTING})
     titles = {"item_id": [*TITLES, "pot-03"], "title": [*TITLES.values(), None]}
     parquet.write_table(pa.table(titles), workspace.path("dataset/items.parquet"))
-    workspace.write_json("data.json", {"accounting": ACCOUNTING, "fingerprint": "rows 600000"})
+    workspace.write_json("data.json", META | {"accounting": ACCOUNTING})
     workspace.write_json("training.json", TRAINING)
     bundle = {"model_version": 12, "digest": DIGEST, "bytes": 31_457_280, "path": "bundle/12"}
     workspace.write_json("bundle/12/card.json", CARD)

@@ -106,6 +106,9 @@ def test_every_section_is_filled_from_a_finished_pipeline(config, workspace):
         "31.5 MB",
         "1.028 [0.991, 1.061]",
         "1 min 14 s",  # seconds of train
+        "blend 0.3090 1 min 06 s repeat 0.2402 0.1 s",  # what was fitted, best first
+        "66.2 CPU-seconds, 1,410 MB of memory at most, 5,230 examples a second, seed 7",
+        "20, found with precision 0.95, recall 1.00",  # the planted bots
         "sha256:0123456789abcdef",
         "Oolong & mint <fresh>",  # a title, escaped
         "3. pot-03 new to this shopper",  # an item without a title
