@@ -44,10 +44,10 @@ def interval(value: Any, lower: Any, upper: Any) -> str:
 
 
 def _places(largest: float) -> int:
-    """Decimals that show about four digits of the largest of some figures, at most six."""
+    """Decimals that show about four digits of the largest of some figures, at most five."""
     if largest == 0:
         return 0
-    most = 4 if largest >= 0.002 else 6
+    most = 4 if largest >= 0.002 else 5
     return min(most, max(0, 3 - math.floor(math.log10(largest))))
 
 
