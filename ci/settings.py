@@ -162,6 +162,11 @@ class ServingSettings(Section):
     engine: Literal["savedmodel", "litert"] = "savedmodel"
     start_timeout_seconds: PositiveInt = 120
     drain_seconds: PositiveInt = 30
+    base_image: str = "tensorflow/serving:2.20.0"
+    gateway_base_image: str = "python:3.11-slim"
+    proxy_image: str = "haproxy:2.8"
+    batch_timeout_micros: NonNegativeInt = 1_000
+    batch_threads: PositiveInt = 2
     clock: Literal["", "now", "as_of"] = ""
 
 

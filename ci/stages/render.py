@@ -1,0 +1,90 @@
+"""Stage `render`: the deployment manifests of every environment, from templates."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ci.config import PROJECT, TASK, Config
+from ci.workspace import Workspace
+
+TEMPLATES = PROJECT / "infra" / "templates"
+# What the model server reads; baked into its image, so equal in all environments.
+MODEL_SERVER = ("models.config", "batching_parameters.txt", "monitoring.config")
+# What each target needs beside the images. The supervisor of `process` needs nothing rendered.
+BY_TARGET: dict[str, tuple[str, ...]] = {
+    "process": (),
+    "compose": ("compose.yaml", "haproxy.cfg"),
+    "hosts": ("haproxy.cfg",),
+    "kubernetes": (),
+}
+GATEWAY_PORT = 8080
+
+
+def run(config: Config, workspace: Workspace) -> str:
+    """Write `manifests/<environment>/` for every environment of the configuration."""
+    exported = workspace.read_json("bundle.json", "export")
+    card = workspace.read_json(f"{exported['path']}/card.json", "export")
+    files = 0
+    with workspace.new_folder("../manifests") as folder:
+        for name in config.settings.environments:
+            for path, text in manifests(config, name, exported["model_version"], card).items():
+                target = folder / name / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text, encoding="utf-8")
+                files += 1
+    return f"{files} files for {', '.join(config.settings.environments)}"
+
+
+def manifests(
+    config: Config, environment: str, model_version: int, card: dict[str, Any]
+) -> dict[str, str]:
+    """The rendered files of one environment by their path in its folder.
+
+    Args:
+        config: All settings.
+        environment: Name of the environment.
+        model_version: Number of the bundle.
+        card: The bundle's card.
+    """
+    target = config.settings.environments[environment].target
+    values = _values(config, environment, model_version, card)
+    jinja = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  no HTML; names are checked by the configuration
+    )
+    jinja.filters["dirname"] = lambda path: str(PurePosixPath(path).parent)
+    wanted = {f"tfs/{name}": name for name in MODEL_SERVER}
+    wanted |= {name: name for name in BY_TARGET[target]}
+    return {path: jinja.get_template(f"{name}.j2").render(values) for path, name in wanted.items()}
+
+
+def _values(
+    config: Config, environment: str, model_version: int, card: dict[str, Any]
+) -> dict[str, Any]:
+    settings = config.settings.environments[environment]
+    port, serving = settings.port, config.serving
+    inside = settings.target == "compose"  # containers have addresses of their own
+    return {
+        "shop": config.shop.name,
+        "environment": environment,
+        "task": TASK,
+        "model_version": model_version,
+        "batch_sizes": card["batch_sizes"],
+        "batch_timeout_micros": serving.batch_timeout_micros,
+        "batch_threads": serving.batch_threads,
+        "drain_seconds": serving.drain_seconds,
+        "proxy_image": serving.proxy_image,
+        "port": port,
+        "bind": f":{port}" if inside else f"127.0.0.1:{port}",
+        "proxy_socket": "/var/lib/haproxy/admin.sock",
+        "proxy_state": "/var/lib/haproxy/state",
+        "colours": {
+            colour: f"gateway-{colour}:{GATEWAY_PORT}" if inside else f"127.0.0.1:{port + place}"
+            for place, colour in enumerate(("blue", "green"), start=1)
+        },
+    }

@@ -1,0 +1,147 @@
+"""Stage `render`: golden manifests, read back by the programs that will read them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from jinja2 import UndefinedError
+
+from ci.config import Options, load_config
+from ci.services import find_program
+from ci.stages import render
+from ci.workspace import Workspace, digest_of
+from model.card import BATCH_SIZES
+from serving.config_files import model_settings, read_batching, read_metrics_path, read_model_config
+from tests.services import require_service
+
+GOLDEN = Path(__file__).with_name("manifests")
+ENVIRONMENTS = ("local", "compose", "staging")
+SETTINGS = """
+[shop]
+name = "corner"
+[storage]
+build = "{folder}/build"
+state = "{folder}/var"
+[environments.local]
+target = "process"
+[environments.compose]
+target = "compose"
+port = 8600
+[environments.staging]
+target = "hosts"
+port = 8700
+"""
+
+
+def make_workspace(folder: Path):
+    (folder / "shop.toml").write_text(SETTINGS.format(folder=folder))
+    config = load_config(folder / "shop.toml", {}, Options())
+    workspace = Workspace(config.build, config.build / "next_item")
+    workspace.write_json("bundle.json", {"model_version": 7, "path": "bundle/7"})
+    workspace.write_json("bundle/7/card.json", {"batch_sizes": list(BATCH_SIZES)})
+    return config, workspace
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    config, workspace = make_workspace(tmp_path_factory.mktemp("corner"))
+    assert render.run(config, workspace) == "12 files for local, compose, staging"
+    return workspace.path("../manifests")
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text("utf-8")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_manifests_are_the_golden_ones(rendered, environment):
+    """A wanted change: look at the difference, then copy the new files over the golden ones."""
+    assert files(rendered / environment) == files(GOLDEN / environment)
+
+
+def test_rendering_again_changes_nothing(rendered, tmp_path):
+    config, workspace = make_workspace(tmp_path)
+    render.run(config, workspace)
+    assert digest_of(workspace.path("../manifests")) == digest_of(rendered)
+
+
+def test_the_image_is_the_same_for_every_environment(rendered):
+    """Staging and production take one digest, so what is baked in must not differ."""
+    baked = [files(rendered / environment / "tfs") for environment in ENVIRONMENTS]
+    assert baked[0] == baked[1] == baked[2]
+
+
+def test_the_model_server_reads_its_files(rendered):
+    folder = rendered / "compose" / "tfs"
+    models = model_settings(read_model_config(folder / "models.config"))
+    assert list(models) == ["next_item"]
+    assert models["next_item"].base_path == Path("/models/next_item")
+    assert models["next_item"].policy.specific == {7}
+    assert dict(models["next_item"].labels) == {"stable": 7}
+    batching = read_batching(folder / "batching_parameters.txt")
+    assert batching.allowed_sizes == BATCH_SIZES
+    assert batching.max_batch_size == max(BATCH_SIZES)
+    assert batching.timeout_seconds == 0.001
+    assert read_metrics_path(folder / "monitoring.config") == "/monitoring/prometheus/metrics"
+
+
+@pytest.mark.parametrize("environment", ["compose", "staging"])
+def test_haproxy_accepts_its_configuration(rendered, environment):
+    require_service("haproxy")
+    path = rendered / environment / "haproxy.cfg"
+    done = subprocess.run(
+        [find_program("haproxy"), "-c", "-f", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_haproxy_refuses_a_broken_configuration(rendered, tmp_path):
+    """The check above has teeth: one misspelled word and it fails."""
+    require_service("haproxy")
+    text = (rendered / "compose" / "haproxy.cfg").read_text()
+    (tmp_path / "haproxy.cfg").write_text(text.replace("timeout connect", "timeout conect"))
+    command = [find_program("haproxy"), "-c", "-f", tmp_path / "haproxy.cfg"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+def test_the_compose_file_holds_two_hardened_colours(rendered):
+    content = yaml.safe_load((rendered / "compose" / "compose.yaml").read_text("utf-8"))
+    services = content["services"]
+    assert content["name"] == "corner-compose"
+    assert set(services) == {"model-blue", "gateway-blue", "model-green", "gateway-green", "proxy"}
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "ports" not in service or name == "proxy"
+    assert services["proxy"]["ports"] == ["127.0.0.1:8600:8600"]
+    for colour in ("blue", "green"):
+        gateway = services[f"gateway-{colour}"]
+        assert gateway["command"] == [f"--model_address=model-{colour}:8501"]
+        assert gateway["depends_on"] == {f"model-{colour}": {"condition": "service_healthy"}}
+        variable = f"${{{colour.upper()}_GATEWAY_IMAGE:?written by bin/ci deploy}}"
+        assert gateway["image"] == variable
+    # The proxy finds each gateway by its name in the network.
+    proxy = (rendered / "compose" / "haproxy.cfg").read_text("utf-8")
+    assert "server blue gateway-blue:8080\n" in proxy
+    assert "server green gateway-green:8080\n" in proxy
+
+
+def test_no_colour_gets_traffic_before_it_is_told_to(rendered):
+    for environment in ("compose", "staging"):
+        text = (rendered / environment / "haproxy.cfg").read_text("utf-8")
+        default = next(line for line in text.splitlines() if "default-server" in line)
+        assert default.endswith(" disabled")
+
+
+def test_a_value_that_a_template_lacks_is_an_error(tmp_path, monkeypatch):
+    config, workspace = make_workspace(tmp_path)
+    (tmp_path / "models.config.j2").write_text("{{ nobody_knows }}")
+    monkeypatch.setattr(render, "TEMPLATES", tmp_path)
+    with pytest.raises(UndefinedError, match="nobody_knows"):
+        render.run(config, workspace)
+    assert not workspace.path("../manifests").exists()
