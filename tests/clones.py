@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ import json, os, sys
 import colorsys
 print(json.dumps({
     "words": sys.argv[1:], "cwd": os.getcwd(), "prefix": sys.prefix, "colorsys": colorsys.__file__,
-    "ci": __import__("ci").__file__,
+    "ci": __import__("ci").__file__, "compiles": not sys.dont_write_bytecode,
 }))
 """
 
@@ -71,7 +72,7 @@ class Clone:
         return sorted(mark.parent.name for mark in marks if not mark.parent.name.startswith("uv"))
 
 
-def witnessed(output: str) -> dict[str, str]:
+def witnessed(output: str) -> dict[str, Any]:
     """Return what the witness said in the last line."""
     return json.loads(output.splitlines()[-1])
 

@@ -35,7 +35,7 @@ def test_the_callers_folder_stays_and_cannot_shadow_modules(clone):
     done = subprocess.run(
         [str(link), "test"],
         cwd=clone.home,
-        env=clone.environment(PYTHONPATH=str(clone.home)),
+        env=clone.environment(PYTHONPATH=str(clone.home), PYTHONDONTWRITEBYTECODE="1"),
         text=True,
         capture_output=True,
         check=False,
@@ -43,6 +43,7 @@ def test_the_callers_folder_stays_and_cannot_shadow_modules(clone):
     assert done.returncode == 0, done.stderr
     said = witnessed(done.stdout)
     assert said["cwd"] == str(clone.home)
+    assert said["compiles"]
     assert said["ci"] == str(clone.root / "ci" / "__init__.py")
     assert Path(said["prefix"]).parent == clone.root / ".venv"
 
