@@ -92,9 +92,16 @@ def single_requests(bundle: Path) -> list[dict[str, Array]]:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process ever held, in MB of 2^20 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS tells bytes, Linux KB
+    """The most memory that this process ever held, in MB of 2^20 bytes.
+
+    On Linux from /proc: `getrusage` hands a parent's peak down to a child across `exec`, and the
+    parent here is an evaluation with TensorFlow in it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(peak.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS tells bytes
 
 
 def main(bundle: Path, engine: str, orders: TextIO, answers: TextIO) -> None:

@@ -89,3 +89,11 @@ def test_requests_are_single_rows_of_bytes(bundle):
     assert len(rows) == 5
     assert rows[1][Input.HISTORY].tolist() == [[b"", b"", b"", b"item-3", b"item-7", b"item-3"]]
     assert rows[1][Input.HISTORY_AGE_SECONDS].dtype == np.float32
+
+
+def test_memory_is_the_bundles_own_and_not_the_parents(bundle):
+    """A parent that once held much hands its peak down to children in `getrusage`."""
+    ballast = bytearray(700 << 20)
+    cost = measure_cost(bundle, None, "litert")
+    assert len(ballast) == 700 << 20
+    assert cost["challenger"]["memory_mb"] < 400
