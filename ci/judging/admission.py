@@ -29,6 +29,9 @@ class Beginning:
     allowed: bool
 
 
+UNKNOWN_BEGINNING = Beginning("unknown", 0, 0, allowed=False)
+
+
 def judge_first_release(beginning: Beginning) -> Clause:
     """Without a live model there is nothing to compare with; may the challenger start anyway?
 

@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ci.judging.admission import Beginning, judge_first_release, missing_metrics, require_unseen
+from ci.judging.admission import (
+    UNKNOWN_BEGINNING,
+    Beginning,
+    judge_first_release,
+    missing_metrics,
+    require_unseen,
+)
 from ci.judging.budgets import judge_costs, judge_parity
 from ci.judging.clause import Clause, Decision, decide, figure, missing
 from ci.judging.comparison import Column, Comparison
@@ -36,7 +42,7 @@ class Verdict:
 
 
 def judge(
-    evaluation: dict[str, Any], scores: Scores, settings: GateSettings, beginning: Beginning
+    evaluation: dict[str, Any], scores: Scores, settings: GateSettings, beginning: Beginning | None
 ) -> Verdict:
     """Judge a challenger.
 
@@ -44,7 +50,7 @@ def judge(
         evaluation: `evaluation.json`.
         scores: The per-user table that belongs to it.
         settings: `[gate]`.
-        beginning: What is known about earlier releases; read only where there is no live model.
+        beginning: What is known about earlier releases; needed where there is no live model.
 
     Raises:
         BadDataError: A judged row may have been seen in training.
@@ -52,7 +58,9 @@ def judge(
     models = evaluation["models"]
     _require_unseen(evaluation)
     live = bool(models.get(LIVE))
-    clauses: list[Clause] = [] if live else [judge_first_release(beginning)]
+    clauses: list[Clause] = []
+    if not live:
+        clauses.append(judge_first_release(beginning or UNKNOWN_BEGINNING))
     gaps = missing_metrics(evaluation, scores, [settings.metric])
     clauses += gaps or _compare(evaluation, scores, settings)
     clauses += judge_parity(evaluation.get("parity") or {})

@@ -1,6 +1,5 @@
 """Stage `gate`: PROMOTE, HOLD or INCONCLUSIVE, with the reason."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from ci.config import Config
 from ci.errors import BadDataError, HeldError, InconclusiveError
 from ci.judging.admission import Beginning
 from ci.judging.judge import Verdict, judge
-from ci.per_user import read_scores
+from ci.per_user import LIVE, read_scores
 from ci.verdict import write_verdict
 from ci.workspace import Workspace, remove
+from serving import record
 
 
 def run(config: Config, workspace: Workspace) -> str:
@@ -29,15 +29,22 @@ def run(config: Config, workspace: Workspace) -> str:
     bundle = workspace.read_json("bundle.json", "export")
     require_same_bundle(evaluation, bundle)
     scores = read_scores(workspace.require("per_user.parquet", "evaluate"))
-    verdict = judge(evaluation, scores, config.gate, beginning_of(config))
+    beginning = None if has_live(evaluation) else beginning_of(config)
+    verdict = judge(evaluation, scores, config.gate, beginning)
     workspace.write_text("gate.md", write_verdict(verdict, evaluation, config.gate))
     workspace.write_json("gate.json", _record(verdict, evaluation, config))
     return tell(verdict, workspace.path("gate.md"))
 
 
-def outside(config: Config, _: Workspace) -> dict[str, Any]:
-    """What the verdict depends on beyond the workspace."""
-    return asdict(beginning_of(config))
+def outside(config: Config, workspace: Workspace) -> dict[str, Any]:
+    """What the verdict depends on beyond the workspace: without a live model, earlier releases."""
+    evaluation = workspace.find_json("evaluation.json")
+    return asdict(beginning_of(config)) if evaluation and not has_live(evaluation) else {}
+
+
+def has_live(evaluation: dict[str, Any]) -> bool:
+    """Whether there was a live model to compare with."""
+    return bool(evaluation.get("models", {}).get(LIVE))
 
 
 def require_same_bundle(evaluation: dict[str, Any], bundle: dict[str, Any]) -> None:
@@ -64,27 +71,26 @@ def beginning_of(config: Config) -> Beginning:
     return Beginning(
         target=config.settings.environments[name].target,
         promoted=registry.count_promoted(config),
-        deployed=healthy_releases(config.environment_state(name) / "record.json"),
+        deployed=healthy_releases(config.environment_state(name)),
         allowed=config.options.first_release,
     )
 
 
-def healthy_releases(record: Path) -> int:
+def healthy_releases(home: Path) -> int:
     """How many releases an environment's own record says were once verified healthy.
 
     Raises:
         BadDataError: There is a record, but it cannot be read.
     """
-    if not record.exists():
-        return 0
     try:
-        history = json.loads(record.read_text("utf-8"))["history"]
-        return sum(release["state"] in ("live", "previous", "withdrawn") for release in history)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        known = record.load(home)
+    except record.RecordError as error:
         raise BadDataError(
-            f"{record} cannot be read ({error}); it says what was released here. Restore it, or "
-            "start over with another `shop.name`."
+            f"{error} It says what was released here; restore it, or start over with another "
+            "`shop.name`."
         ) from error
+    healthy = ("live", "previous", "withdrawn")
+    return sum(release.state in healthy for release in known.history) if known else 0
 
 
 def _record(verdict: Verdict, evaluation: dict[str, Any], config: Config) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from ci import registry
 from ci.__main__ import main
 from ci.config import load_config
+from serving import record
 from tests.ci.gate_workspace import live_scores, make_evaluation, make_scores, write_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,11 +44,11 @@ def gate(folder, scores, change=None, settings="", flags=()):
 
 
 def test_promote(tmp_path, capsys):
-    code, record, text = gate(tmp_path, EQUAL)
+    code, decided, text = gate(tmp_path, EQUAL)
     assert code == 0
-    assert record["decision"] == "PROMOTE"
-    assert record["challenger"] == {"model_version": 1, "digest": "sha256:challenger"}
-    assert record["baseline"] == {"model_version": 2, "digest": "sha256:live"}
+    assert decided["decision"] == "PROMOTE"
+    assert decided["challenger"] == {"model_version": 1, "digest": "sha256:challenger"}
+    assert decided["baseline"] == {"model_version": 2, "digest": "sha256:live"}
     assert text.startswith("# PROMOTE: model version 1 may replace version 2\n")
     assert "Best reachable in this simulated shop: 0.3100." in text
     assert "PROMOTE: All" in capsys.readouterr().out
@@ -66,9 +67,9 @@ def test_the_command_itself_exits_with_the_verdict(tmp_path):
 
 
 def test_hold_says_rule_value_interval_users_and_what_to_do(tmp_path, capsys):
-    code, record, text = gate(tmp_path, make_scores(LIVE, -0.3 * LIVE))
+    code, decided, text = gate(tmp_path, make_scores(LIVE, -0.3 * LIVE))
     assert code == 10
-    assert record["decision"] == "HOLD"
+    assert decided["decision"] == "HOLD"
     message = capsys.readouterr().err
     for words in ("non_inferiority = -0.05", "n = 1,500", "3.0% of the live", "Keep the live"):
         assert words in message
@@ -89,9 +90,9 @@ def test_hold_is_hold_again_when_nothing_changed(tmp_path, capsys):
 def test_inconclusive_names_users_and_margin(tmp_path, capsys):
     generator = np.random.default_rng(4)
     scores = make_scores(LIVE[:150], generator.normal(0, 0.2, 150))
-    code, record, _ = gate(tmp_path, scores)
+    code, decided, _ = gate(tmp_path, scores)
     assert code == 11
-    assert record["decision"] == "INCONCLUSIVE"
+    assert decided["decision"] == "INCONCLUSIVE"
     message = capsys.readouterr().err
     assert "users instead of 150 would decide" in message
     assert "would do" in message
@@ -102,23 +103,33 @@ def test_inconclusive_names_users_and_margin(tmp_path, capsys):
     [("", (), 0), (HOSTS, (), 10), (HOSTS, ("--first-release",), 0)],
 )
 def test_first_release(tmp_path, settings, flags, code):
-    seen, record, _ = gate(tmp_path, FIRST, settings=settings, flags=flags)
+    seen, decided, _ = gate(tmp_path, FIRST, settings=settings, flags=flags)
     assert seen == code
-    assert record["first_release"] is True
-    assert record["first_release_flag"] is bool(flags)
-    assert record["baseline"] is None
+    assert decided["first_release"] is True
+    assert decided["first_release_flag"] is bool(flags)
+    assert decided["baseline"] is None
+
+
+def release(state):
+    return record.Release(
+        number=1, kind="deploy", model_version=1, digest="sha256:x", engine="litert", state=state,
+        who="", commit="", started_at="2026-03-01T00:00:00Z",
+    )  # fmt: skip
 
 
 def test_a_deployment_record_ends_the_automatic_first_release(tmp_path, capsys):
-    record = tmp_path / "var/tea/environments/local/record.json"
-    record.parent.mkdir(parents=True)
-    record.write_text('{"history": [{"state": "failed"}]}')
-    assert gate(tmp_path, FIRST)[0] == 0  # a rollout that never was healthy is no release
-    record.write_text('{"history": [{"state": "failed"}, {"state": "previous"}]}')
+    home = tmp_path / "var/tea/environments/local"
+    home.mkdir(parents=True)
+    # A rollout that never was healthy is no release.
+    record.save(record.Record("tea", "local", history=[release("failed")]), home)
+    assert gate(tmp_path, FIRST)[0] == 0
+    seen = [release("failed"), release("withdrawn")]
+    record.save(record.Record("tea", "local", history=seen), home)
     assert gate(tmp_path, FIRST)[0] == 10
     assert "1 healthy releases in the environment's record" in capsys.readouterr().err
-    record.write_text("{")
+    (home / record.FILE).write_text("{")
     assert gate(tmp_path, FIRST)[0] == 3
+    assert "it says what was released here" in capsys.readouterr().err.lower()
 
 
 def test_an_alias_in_the_registry_ends_the_automatic_first_release(tmp_path, capsys):
@@ -135,10 +146,10 @@ def test_a_missing_metric_blocks_by_name(tmp_path, capsys):
     def spoil(evaluation):
         evaluation["models"]["challenger"]["metrics"]["revenue_at_10"]["value"] = None
 
-    code, record, _ = gate(tmp_path, EQUAL, spoil)
+    code, decided, _ = gate(tmp_path, EQUAL, spoil)
     assert code == 10
     assert "The challenger model's revenue_at_10" in capsys.readouterr().err
-    assert record["decision"] == "HOLD"
+    assert decided["decision"] == "HOLD"
 
 
 def test_a_leaked_baseline_is_refused_and_leaves_no_verdict(tmp_path, capsys):
@@ -147,8 +158,8 @@ def test_a_leaked_baseline_is_refused_and_leaves_no_verdict(tmp_path, capsys):
     def leak(evaluation):
         evaluation["models"]["live"] |= {"trained_until": "2026-03-09T00:00:00Z", "rows_seen": 412}
 
-    code, record, text = gate(tmp_path, EQUAL, leak)
-    assert (code, record, text) == (3, None, None)
+    code, decided, text = gate(tmp_path, EQUAL, leak)
+    assert (code, decided, text) == (3, None, None)
     message = capsys.readouterr().err
     assert "trained until 2026-03-09T00:00:00Z" in message
     assert "412 of its events and up to 1500 users" in message
