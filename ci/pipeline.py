@@ -68,7 +68,7 @@ STAGES = (
         reads=("dataset", "ladder", "model.keras", "training.json", "bundle", "bundle.json"),
         writes=("evaluation.json", "per_user.parquet"),
         settings=("model", "gate", "serving"),
-        code=("model/*.py", "serving/*.py", "ci/*.py", "ci/stages/evaluate.py"),
+        code=("model/*.py", "serving/*.py", "ci/*.py", "ci/judging/*.py", "ci/stages/evaluate.py"),
         credentials=("mlflow",),
     ),
     Stage(

@@ -1,0 +1,71 @@
+"""Stage `evaluate`: score the bundle that will be served and the live one on the same rows."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ci import artifacts
+from ci.baseline import find_baseline
+from ci.config import Config
+from ci.errors import RefusedError
+from ci.per_user import write_scores
+from ci.pseudonyms import read_salt
+from ci.workspace import Workspace, digest_of
+
+
+def outside(config: Config, _: Workspace) -> dict[str, Any]:
+    """What the result depends on beyond the workspace: which bundle is live."""
+    live = find_baseline(config)
+    return {"live": live.digest if live else None}
+
+
+def run(config: Config, workspace: Workspace) -> str:
+    """Write `evaluation.json` and `per_user.parquet`.
+
+    Raises:
+        UnavailableError: The ledger names a live bundle that cannot be loaded.
+        BadDataError: Nobody can be judged, or a model has seen the judged rows in training.
+        RefusedError: The challenger's bundle was altered after `export`.
+    """
+    baseline = find_baseline(config)  # first: a lost baseline ends it before any work
+    described = workspace.read_json("bundle.json", "export")
+    challenger = bundle_folder(config, workspace, described)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from ci.evaluation import Bundle, Contest, evaluate  # noqa: PLC0415  imports TensorFlow
+    from ci.figures import describe_evaluation  # noqa: PLC0415
+    from ci.scoring import load_metrics  # noqa: PLC0415
+    from model.dataset import Dataset  # noqa: PLC0415
+
+    rungs = sorted(workspace.require("ladder", "train").glob("*.keras"))
+    contest = Contest(
+        dataset=Dataset.load(workspace.require("dataset", "prepare")),
+        challenger=Bundle(described["model_version"], described["digest"], challenger),
+        trained=workspace.require("model.keras", "train"),
+        live=Bundle(baseline.model_version, baseline.digest, baseline.path) if baseline else None,
+        rungs={rung.stem: rung for rung in rungs},
+        lengths=(config.model.history_length, config.model.frequent_length),
+        own=load_metrics(config.model.metrics),
+        salt=read_salt(config.state / "salt"),
+        engine=config.serving.engine,
+    )
+    evaluation, scores = evaluate(contest, config.gate)
+    write_scores(workspace.path("per_user.parquet"), scores)
+    workspace.write_json("evaluation.json", evaluation)
+    return describe_evaluation(evaluation, config.gate.metric)
+
+
+def bundle_folder(config: Config, workspace: Workspace, described: dict[str, Any]) -> Path:
+    """The challenger's folder, unaltered; from the artifact store if made on another machine.
+
+    Raises:
+        RefusedError: It was altered after `export`.
+    """
+    path = workspace.path("bundle") / str(described["model_version"])
+    if not path.exists():
+        return artifacts.fetch(config, described["digest"])
+    if (seen := digest_of(path)) != described["digest"]:
+        raise RefusedError(
+            f"{path} was altered after `export`: its digest is {seen}, not {described['digest']}. "
+            "Run `bin/ci export --force`."
+        )
+    return path
