@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -100,20 +101,21 @@ class Host:
 
     def add(self, name: str, placed: Placed) -> Colour:
         """Write down a colour about to be started."""
-        rest_port, grpc_port, gateway_port = free_ports(3)
         colour = Colour(
             name=name,
             digest=placed.digest,
             model_version=placed.model_version,
             engine=placed.engine,
             state="starting",
-            rest_port=rest_port,
-            grpc_port=grpc_port,
-            gateway_port=gateway_port,
         )
+        self.renumber(colour)
         self.record.colours[name] = colour
         self.save()
         return colour
+
+    def renumber(self, colour: Colour) -> None:
+        """Give a colour whose processes are gone ports that are free now."""
+        colour.rest_port, colour.grpc_port, colour.gateway_port = free_ports(3)
 
     def start_model(self, colour: Colour) -> None:
         """Start the model server of a colour."""
@@ -240,11 +242,15 @@ class Host:
         self.reap()
         return is_alive(colour.model) and is_alive(colour.gateway)
 
-    async def end(self, colour: Colour) -> None:
-        """End a colour's processes and forget it."""
+    async def stop(self, colour: Colour) -> None:
+        """End a colour's processes; the record goes on to name it."""
         await asyncio.to_thread(processes.end, colour.gateway)
         await asyncio.to_thread(processes.end, colour.model)
         self.reap()
+
+    async def end(self, colour: Colour) -> None:
+        """End a colour's processes and forget it."""
+        await self.stop(colour)
         if self.record.colours.get(colour.name) is colour:
             del self.record.colours[colour.name]
             self.save()
@@ -270,3 +276,10 @@ def socket_folder(home: Path, recorded: str) -> str:
             if about.st_uid == os.getuid() and about.st_mode & 0o777 == 0o700:
                 return recorded
     return tempfile.mkdtemp(prefix="pushcart-", dir="/tmp")
+
+
+def forget_sockets(host: Host) -> None:
+    """Remove a folder that was made for control sockets alone."""
+    if Path(host.record.sockets) != host.home:
+        shutil.rmtree(host.record.sockets, ignore_errors=True)
+        host.record.sockets = ""

@@ -30,9 +30,9 @@ class Colour:
     model_version: int
     engine: str
     state: ColourState
-    rest_port: int
-    grpc_port: int
-    gateway_port: int
+    rest_port: int = 0
+    grpc_port: int = 0
+    gateway_port: int = 0
     model: ProcessIdentity | None = None
     gateway: ProcessIdentity | None = None
 

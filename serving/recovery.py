@@ -53,6 +53,8 @@ async def restore(host: Host, live: Colour) -> None:
     The gateway serves at once: while its model loads it answers 503, which tells a client more
     than a connection that hangs.
     """
+    if not processes.is_alive(live.model) and not processes.is_alive(live.gateway):
+        host.renumber(live)  # after a reboot others may have the ports
     if not processes.is_alive(live.model):
         log.warning("starting the model server of %s", live.name)
         host.start_model(live)

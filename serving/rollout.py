@@ -26,6 +26,9 @@ class AbandonedError(Exception):
     """Whoever asked for the rollout went away before the traffic moved."""
 
 
+EXPECTED = (UnhealthyError, AbandonedError, *ORDER_TROUBLE)
+
+
 @dataclass(frozen=True)
 class Request:
     """Who asks for what."""
@@ -84,7 +87,7 @@ class Rollout:
             engine=self._placed.engine,
             state="starting",
             who=request.who,
-            commit=request.commit,
+            commit=request.commit or self._placed.commit,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
@@ -117,8 +120,10 @@ class Rollout:
         try:
             colour = await self._bring_up()
             await self._take_over(colour)
-        except (UnhealthyError, AbandonedError, *ORDER_TROUBLE) as error:
+        except Exception as error:
             await self._undo(former, colour, str(error) or repr(error))
+            if not isinstance(error, EXPECTED):
+                raise  # a bug: undone all the same, and told as one
         return self.line
 
     async def _bring_up(self) -> Colour:

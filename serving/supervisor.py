@@ -20,7 +20,7 @@ from typing import Any
 
 from serving import control, daemon, outbox, processes, record, releases
 from serving.control import Caller, Order, RefusedOrderError
-from serving.host import LOOPBACK, SOURCES, Host, socket_folder
+from serving.host import LOOPBACK, SOURCES, Host, forget_sockets, socket_folder
 from serving.record import Record
 from serving.recovery import find_listener, recover, restore
 from serving.rollout import Request, Rollout
@@ -67,8 +67,7 @@ class Supervisor:
             case {"order": "deploy", "digest": str(digest), "who": str(who), "commit": str(commit)}:
                 return await self._change(Request("deploy", digest, who, commit), caller)
             case {"order": "rollback", "digest": str(digest), "who": str(who)}:
-                placed = releases.load(self.host.home, digest)
-                return await self._change(Request("rollback", digest, who, placed.commit), caller)
+                return await self._change(Request("rollback", digest, who, ""), caller)
             case {"order": "leave"} | {"order": "stop"}:
                 async with self._queue(caller):
                     self._ends_colours = order["order"] == "stop"
@@ -103,7 +102,11 @@ class Supervisor:
             live = self.record.live_colour
             if live and live.digest == request.digest:
                 return {"already_live": True, "model_version": live.model_version}
-            line = await self.rollout(self.host, request, caller).run()
+            try:
+                rollout = self.rollout(self.host, request, caller)
+            except releases.ReleaseError as error:
+                raise RefusedOrderError("missing", str(error)) from error
+            line = await rollout.run()
             self._report()
             if not self.record.live:
                 self._ended.set()  # nothing to own the socket for
@@ -165,8 +168,8 @@ class Supervisor:
         listening.close()
         if self._ends_colours:
             for colour in list(self.record.colours.values()):
-                await asyncio.to_thread(processes.end, colour.gateway)
-                await asyncio.to_thread(processes.end, colour.model)
+                await self.host.stop(colour)
+            forget_sockets(self.host)
         self.record.supervisor = None
         self.host.save()
 

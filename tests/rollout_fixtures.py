@@ -12,8 +12,12 @@ from tests.serving import bundles
 
 @pytest.fixture(scope="session")
 def released_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real bundle whose golden answers are worked out in NumPy, apart from any engine."""
-    folder = tmp_path_factory.mktemp("released") / "bundle"
+    """A real bundle, built once a session and never changed."""
+    return make_released_model(tmp_path_factory.mktemp("released") / "bundle")
+
+
+def make_released_model(folder: Path) -> Path:
+    """Build a bundle whose golden answers are worked out in NumPy, apart from any engine."""
     (bundle,) = bundles.build((folder, 1))
     requests = [bundles.empty_row(), *(bundles.random_row(seed) for seed in range(4))]
     answers = [bundle.expected(request) for request in requests]

@@ -26,7 +26,7 @@ CONFIG = """
 [shop]
 name = "rollout"
 [serving]
-engine = "litert"
+engine = "{engine}"
 start_timeout_seconds = 60
 drain_seconds = 2
 clock = "now"
@@ -156,11 +156,11 @@ class Shop:
             processes.end(colour.model)
 
 
-def open_shop(folder: Path, model: Path, port: int) -> Shop:
+def open_shop(folder: Path, model: Path, port: int, engine: str = "litert") -> Shop:
     """A shop whose preferred public port is `port`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "pipeline.toml"
-    path.write_text(CONFIG.format(folder=folder, port=port))
+    path.write_text(CONFIG.format(folder=folder, port=port, engine=engine))
     shop = Shop(folder, model, load_config(path, options=Options()))
     if not shop.workspace.path("dataset").exists():
         write_dataset(shop.workspace.path("dataset"))

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ci.config import Config
-from ci.errors import PushcartError, RolloutUndoneError, UnavailableError, UsageError
+from ci.errors import (
+    PushcartError,
+    RefusedError,
+    RolloutUndoneError,
+    UnavailableError,
+    UsageError,
+)
 from serving import control, processes, record, supervisor
 from serving.control import Order, RefusedOrderError
 from serving.host import SOURCES
@@ -109,9 +115,10 @@ def deploy(config: Config, digest: str, commit: str, progress: Progress) -> Orde
 
     Raises:
         RolloutUndoneError: It was not healthy; what served before serves.
+        RefusedError: The release is not on the host.
         UnavailableError: The supervisor does not answer.
     """
-    order = {"order": "deploy", "digest": digest, "who": getpass.getuser(), "commit": commit}
+    order = {"order": "deploy", "digest": digest, "who": _user(), "commit": commit}
     return _change(config, order, progress)
 
 
@@ -120,10 +127,19 @@ def rollback(config: Config, digest: str, progress: Progress) -> Order:
 
     Raises:
         RolloutUndoneError: It was not healthy; what served before serves.
+        RefusedError: The release is not on the host.
         UnavailableError: The supervisor does not answer.
     """
-    order = {"order": "rollback", "digest": digest, "who": getpass.getuser()}
+    order = {"order": "rollback", "digest": digest, "who": _user()}
     return _change(config, order, progress)
+
+
+def _user() -> str:
+    """Who asks; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _change(config: Config, order: Order, progress: Progress) -> Order:
@@ -134,6 +150,8 @@ def _change(config: Config, order: Order, progress: Progress) -> Order:
     except RefusedOrderError as refusal:
         if refusal.code == "undone":
             raise RolloutUndoneError(_undone(config, str(refusal))) from refusal
+        if refusal.code == "missing":
+            raise RefusedError(str(refusal)) from refusal
         raise PushcartError(f"The supervisor failed: {refusal}") from refusal
     except OSError as error:
         raise UnavailableError(

@@ -1,5 +1,6 @@
 """What a shopper's request gets, from a real gateway in front of a real model server."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -14,8 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from model.history import Event, user_state
-from serving.calls import call
 from serving.host import SOURCES
+from serving.model_client import ModelClient, ModelUnavailableError
 from tests.rollout_shop import EVENTS, NOW, Shop, eventually
 from tests.serving import bundles
 from tests.serving.bundles import Bundle
@@ -142,12 +143,25 @@ def test_without_its_model_server_the_gateway_says_so(shop: Shop):
     eventually(lambda: get(shop, "/readyz")[0] == 200)
 
 
-def test_the_model_server_is_asked_for_this_very_version(live_shop: Shop):
-    """A gateway can therefore never say one version and answer with another."""
+def test_a_gateway_asks_for_its_own_version_and_takes_no_other(live_shop: Shop):
+    """It can therefore never say one version and answer with another."""
     address = f"127.0.0.1:{live_shop.record.live_colour.rest_port}"
-    body = {"instances": [bundles.empty_row()]}
-    assert call(address, "/v1/models/next_item/versions/1:predict", body).status == 200
-    assert call(address, "/v1/models/next_item/versions/2:predict", body).status == 404
+
+    async def ask(version: int) -> tuple[bool, Any]:
+        model = ModelClient(address, "next_item", version)
+        try:
+            return await model.is_available(), await model.recommend(bundles.empty_row())
+        except ModelUnavailableError as error:
+            return await model.is_available(), str(error)
+        finally:
+            await model.close()
+
+    is_available, answer = asyncio.run(ask(1))
+    assert is_available
+    assert answer["known_items"] == 0
+    is_available, answer = asyncio.run(ask(2))
+    assert not is_available
+    assert "answered 404" in answer
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -52,6 +52,8 @@ def test_a_supervisor_killed_at_any_step_is_followed_by_one_that_recovers(shop: 
         client.ensure_supervisor(shop.config)
         shoppers.wait_for(50)
         live_by_record = shop.record.live_colour.model_version
+        assert {colour.state for colour in shop.record.colours.values()} <= {"live", "warm"}
+        assert_only_recorded_processes_run(shop)
         shop.deploy(4)
         shoppers.wait_for(50)
     # the record names release 3 as live from the moment that its first answer was possible
@@ -97,6 +99,9 @@ def test_a_deploy_killed_at_any_step_leaves_a_release_serving(shop: Shop, step: 
         command = [sys.executable, "-c", KILLED_CALLER, str(shop.config.path), placed.digest, step]
         killed = subprocess.run(command, check=False, cwd=SOURCES)
         eventually(lambda: shop.record.history[-1].state != "starting")
+        if step in ("drain", "start", "load"):  # early enough to be called off
+            assert shop.record.history[-1].state == "failed"
+            assert "the caller went away" in shop.record.history[-1].reason
         shop.deploy(4)
         shoppers.wait_for(50)
     assert killed.returncode == -signal.SIGKILL
@@ -125,15 +130,19 @@ def test_after_a_reboot_the_recorded_live_release_alone_serves_on_the_same_port(
 
 def test_a_supervisor_of_newer_sources_takes_over_without_a_lost_request(shop: Shop):
     shop.deploy(1)
-    gateway = shop.record.colours["blue"].gateway
+    address, gateway = shop.address, shop.record.colours["blue"].gateway
     with Shoppers(shop.address, count=2) as shoppers:
         shoppers.wait_for(50)
         client.leave(shop.record)
         shoppers.wait_for(50)
         client.ensure_supervisor(shop.config)
         shoppers.wait_for(50)
+        shop.deploy(2)
+        shoppers.wait_for(50)
     assert shoppers.failed == []
+    assert shop.address == address
     assert shop.record.colours["blue"].gateway == gateway
+    assert shoppers.asked[-1].version == 2
 
 
 @pytest.mark.parametrize("part", ["model", "gateway"])
