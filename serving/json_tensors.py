@@ -239,14 +239,17 @@ def _printable(name: str, values: Array) -> Any:
     if values.dtype != object:
         return np.ascontiguousarray(values) if values.ndim else values[()]
     printed = np.empty(values.shape, object)
-    printed.ravel()[:] = [_text(name, value) for value in values.ravel()]
+    printed.ravel()[:] = _texts(name, values.ravel().tolist())
     return printed.tolist()
 
 
-def _text(name: str, value: bytes) -> Any:
+def _texts(name: str, values: list[bytes]) -> list[Any]:
     if name.endswith("_bytes"):
-        return {"b64": base64.b64encode(value).decode()}
-    return value.decode(errors="replace")
+        return [{"b64": base64.b64encode(value).decode()} for value in values]
+    try:
+        return list(map(bytes.decode, values))
+    except UnicodeDecodeError:
+        return [value.decode(errors="replace") for value in values]
 
 
 def _dumped(answer: dict[str, Any]) -> bytes:
