@@ -1,0 +1,91 @@
+"""Runs the Jenkinsfile's own `sh` lines, in their order, in a workspace of their own."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ci.config import PROJECT
+from tests.jenkins.recording import record, runs
+from tests.services import require_service
+
+PULL_REQUEST = {"BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}
+# A shop that is prepared, fitted and judged within seconds; everything else as the template has it.
+TINY = {
+    r"^shoppers = .*": "shoppers = 400",
+    r"^items = .*": "items = 60",
+    r"^events = .*": "events = 20_000",
+    r"^bots = .*": "bots = 2",
+    r"^test_days = .*": "test_days = 28",
+    r'^name = "blend".*': 'name = "popularity"',
+    r"^history_length = .*": "history_length = 10",
+    r"^frequent_length = .*": "frequent_length = 5",
+    r"^top_k = .*": "top_k = 12",
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A checkout of this repository, as Jenkins makes it, with a tiny shop."""
+    checkout = tmp_path_factory.mktemp("jenkins") / "workspace"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (PROJECT / name).exists():
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, checkout / name)
+    settings = checkout / "pipeline.toml"
+    text = settings.read_text("utf-8")
+    for pattern, line in TINY.items():
+        text, replaced = re.subn(pattern, line, text, count=1, flags=re.MULTILINE)
+        assert replaced == 1, pattern
+    settings.write_text(text, encoding="utf-8")
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory):
+    """A folder of environments in which the running one stands for the lock's: nothing to install."""
+    base = tmp_path_factory.mktemp("environments")
+    digest = hashlib.sha256((PROJECT / "requirements/dev.lock").read_bytes()).hexdigest()
+    python = f"py{sys.version_info[0]}{sys.version_info[1]}"
+    ready = base / f"dev-{python}-{digest[:12]}"
+    ready.mkdir()
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (ready / part).symlink_to(Path(sys.prefix) / part)
+    (ready / "complete").touch()
+    return base
+
+
+def test_the_lines_of_a_pull_request_lead_to_a_verdict(workspace, environments):
+    require_service("groovy")
+    (tree,) = record(workspace / "Jenkinsfile", [{"env": PULL_REQUEST, "exit_codes": {}}])
+    environment = {
+        **os.environ,
+        **PULL_REQUEST,
+        "CI_OPTIONS": next(tree.all("CI_OPTIONS")).title,
+        "PUSHCART_VENV_DIR": str(environments),
+        "PUSHCART_PYTHON": sys.executable,
+    }
+    # `check` runs this very suite.
+    lines = [command for command in runs(tree, PULL_REQUEST) if command.stage != "check"]
+    printed = {}
+    for command in lines:
+        done = subprocess.run(
+            ["sh", "-xec", command.line],
+            cwd=workspace, env=environment, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command.line}\n{done.stdout}"
+        printed[command.stage] = done.stdout
+    assert list(printed) == ["prepare", "train", "export", "evaluate", "gate", "report"]
+    assert "PROMOTE" in printed["gate"]
+    report = workspace / "build/demo/report.md"
+    assert report.read_text("utf-8").startswith("## PROMOTE · demo")
