@@ -129,7 +129,7 @@ def engines_of(gathered: Gathered) -> tuple[EngineRow, ...]:
     engines = (gathered.evaluation.get("parity") or {}).get("engines") or {}
     return tuple(
         EngineRow(
-            engine=name,
+            engine=name.replace("_", " "),
             rows=f"{number(seen.get('rows_equal'))} of {number(seen.get('rows'))}",
             difference=number(seen.get("max_difference"), 2),
             outcome="equal" if seen.get("passed") else "differs",

@@ -52,9 +52,11 @@ def _places(largest: float) -> int:
 
 
 def seconds(value: Any) -> str:
-    """`0.4 s`, `12 s`, `3 min 05 s`."""
+    """`40 ms`, `0.4 s`, `12 s`, `3 min 05 s`."""
     if not is_number(value):
         return "–"
+    if value < 0.0995:
+        return f"{1000 * value:.0f}{NO_BREAK}ms"
     if value < 9.95:
         return f"{value:.1f}{NO_BREAK}s"
     if value < 59.5:

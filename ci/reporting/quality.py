@@ -14,7 +14,8 @@ METRIC_NAMES = {
     "revenue_at_10": "Revenue@10",
     "debiased_ndcg_at_10": "NDCG@10, popularity-debiased",
     "coverage_at_10": "Catalogue coverage@10",
-    "coverage": "Catalogue coverage",
+    "popularity_at_10": "Popularity of the items@10",
+    "miscalibration_at_10": "Miscalibration@10",
 }
 SLICES_SHOWN = 8  # the rest is folded away
 

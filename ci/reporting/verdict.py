@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ci.reporting.figures import MINUS, interval, is_number, number
+from ci.reporting.figures import MINUS, interval, is_number, number, seconds, size
 from ci.reporting.gathered import Gathered, Json
+from ci.reporting.progress import Progress
 
 TONES = {"PROMOTE": "good", "HOLD": "bad", "INCONCLUSIVE": "unsure"}
 OUTCOMES = {
@@ -14,7 +15,7 @@ OUTCOMES = {
     "info": "shown only",
 }
 NEXT_STEP = {
-    "PROMOTE": "Nothing is left to do here: `bin/ci deploy` may roll this release out.",
+    "PROMOTE": "Nothing stands in the way: `bin/ci deploy` rolls this release out.",
     "HOLD": "The live model stays. Change what the blocking rule names, then run `bin/ci run`.",
     "INCONCLUSIVE": "The live model stays. Follow the advice above, then run `bin/ci run`.",
 }
@@ -30,6 +31,11 @@ RULE_NAMES = {
     "cost:bundle_bytes": "Bundle size",
     "cost:memory_mb": "Memory",
     "cost:cold_start_seconds": "Cold start",
+}
+UNITS = {
+    "cost:bundle_bytes": size,
+    "cost:memory_mb": lambda value: size(1e6 * value),
+    "cost:cold_start_seconds": seconds,
 }
 
 
@@ -84,7 +90,7 @@ def verdict_of(gathered: Gathered) -> Verdict:
         tone=TONES.get(word, "none"),
         sentence=_sentence(gate),
         facts=_facts(gathered),
-        advice=_advice(word, clauses, f"{failed.stage} failed: {failed.line}" if failed else ""),
+        advice=_advice(word, clauses, failed, bool(gathered.deployment)),
         rows=tuple(row_of(clause) for clause in _ranked(clauses) if not is_slice(clause)),
     )
 
@@ -98,12 +104,11 @@ def row_of(clause: Json) -> Row:
     """A clause in words and figures."""
     outcome = str(clause.get("outcome", "info"))
     name = str(clause.get("name", ""))
-    seen = _size(clause) or interval(*(clause.get(key) for key in ("value", "lower", "upper")))
     users = clause.get("n")
     return Row(
         name=rule_name(name),
         rule=_capital(str(clause.get("rule", ""))),
-        seen=seen,
+        seen=_seen(clause),
         users=number(users) if is_number(users) else "",
         outcome=OUTCOMES.get(outcome, outcome),
         tone={"pass": "good", "hold": "bad", "inconclusive": "unsure"}.get(outcome, "none"),
@@ -117,7 +122,7 @@ def rule_name(name: str) -> str:
         return RULE_NAMES[name]
     kind, _, rest = name.partition(":")
     words = {
-        "must_beat": "Beats",
+        "must_beat": "Stands up to",
         "parity": "Parity of",
         "cost": "Cost,",
         "metric": "Figure",
@@ -127,11 +132,14 @@ def rule_name(name: str) -> str:
     return _capital(label.strip().replace("_", " ").replace("=", ": "))
 
 
-def _size(clause: Json) -> str:
-    value = clause.get("value")
-    if clause.get("name") != "cost:bundle_bytes" or not is_number(value):
+def _seen(clause: Json) -> str:
+    """The clause's figure with its interval, costs with their unit."""
+    if not is_number(clause.get("value")):
         return ""
-    return f"{float(value or 0) / 1e6:.1f} MB"
+    write = UNITS.get(str(clause.get("name")))
+    if write:
+        return write(clause["value"])
+    return interval(*(clause.get(key) for key in ("value", "lower", "upper")))
 
 
 def _sentence(gate: Json) -> str:
@@ -142,7 +150,7 @@ def _sentence(gate: Json) -> str:
     row = row_of(blocking[0])
     more = len(blocking) - 1
     others = f" {more} more rule{'s' * (more > 1)} did not pass." if more else ""
-    figures = f" with {row.seen}" if row.seen != "–" else ""
+    figures = f" with {row.seen}" if row.seen else ""
     verb = "blocks" if blocking[0].get("outcome") == "hold" else "is undecided"
     return f"The rule “{row.name}” {verb}{figures}.{others}"
 
@@ -158,6 +166,9 @@ def _facts(gathered: Gathered) -> tuple[str, ...]:
         facts.append(f"{_day(window.get('start'))} to {_day(window.get('end'))}")
     if live and gate.get("superior"):
         facts.append("better beyond chance")
+    if gathered.deployment:
+        place = gathered.deployment.get("environment", "?")
+        facts.append(f"serves {place} at {gathered.deployment.get('url', '?')}")
     return tuple(facts)
 
 
@@ -169,9 +180,13 @@ def _day(moment: Any) -> str:
     return str(moment or "?")[:10]
 
 
-def _advice(word: str, clauses: list[Json], failure: str) -> tuple[str, ...]:
-    if failure:
-        return (failure,)
+def _advice(
+    word: str, clauses: list[Json], failed: Progress | None, deployed: bool
+) -> tuple[str, ...]:
+    if failed:
+        return (f"{failed.stage} failed: {failed.line}",)
+    if word == "PROMOTE" and deployed:
+        return ()
     blocking = [row_of(clause) for clause in _blocking(clauses)]
     steps = [f"{row.name}: {row.advice}" for row in blocking if row.advice]
     return tuple(dict.fromkeys([*steps, *([NEXT_STEP[word]] if word in NEXT_STEP else [])]))

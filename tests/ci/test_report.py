@@ -106,7 +106,7 @@ def test_every_section_is_filled_from_a_finished_pipeline(config, workspace):
         "31.5 MB",
         "1.028 [0.991, 1.061]",
         "1 min 14 s",  # seconds of train
-        "blend 0.3090 1 min 06 s repeat 0.2402 0.1 s",  # what was fitted, best first
+        "blend 0.3090 1 min 06 s repeat 0.2402 50 ms",  # what was fitted, best first
         "66.2 CPU-seconds, 1,410 MB of memory at most, 5,230 examples a second, seed 7",
         "20, found with precision 0.95, recall 1.00",  # the planted bots
         "sha256:0123456789abcdef",
@@ -175,6 +175,15 @@ def test_results_of_earlier_settings_or_inputs_are_not_shown(config, workspace):
     reuse.remember(STAGE["prepare"], key, workspace, reuse.Result("anew", 1.0))
     page, _ = report(config, workspace)
     assert "did not run again: prepare has a newer result" in page.text
+
+
+def test_a_release_that_serves_needs_no_advice(config, workspace):
+    write_everything(workspace, config)
+    url = "http://127.0.0.1:8500"
+    workspace.write_json("../deployment.json", {"environment": "local", "url": url})
+    page, comment = report(config, workspace)
+    assert f"serves local at {url}" in page.text
+    assert "What to do" not in page.text + comment
 
 
 def test_a_first_release_has_no_live_column_to_fill(config, workspace):
