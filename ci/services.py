@@ -53,6 +53,7 @@ SERVICES = (
         ("mariadb-server-core", "mariadb-client-core"),
     ),
     Service("haproxy", "checks the rendered proxy configuration", ("haproxy",), ("haproxy",)),
+    Service("docker", "builds the images", ("dockerd", "iptables"), ("docker.io", "iptables")),
     Service("chromium", "looks at the report as a reader does", ("chromium",), ("chromium",)),
     Service(
         "groovy",
