@@ -52,7 +52,7 @@ def workspace(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory):
-    """A folder of environments in which the running one stands for the lock's: nothing to install."""
+    """Environments in which the running one stands for the lock's: nothing to install."""
     base = tmp_path_factory.mktemp("environments")
     digest = hashlib.sha256((PROJECT / "requirements/dev.lock").read_bytes()).hexdigest()
     python = f"py{sys.version_info[0]}{sys.version_info[1]}"

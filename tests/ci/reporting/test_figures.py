@@ -35,8 +35,8 @@ def test_the_ends_of_an_interval_have_the_same_decimals():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.04, "40 ms"), (0.0996, "0.1 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"), (59.6, "1 min 00 s"),
-     (185, "3 min 05 s"), (3601, "60 min 01 s")],
+    [(0.04, "40 ms"), (0.0996, "0.1 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"),
+     (59.6, "1 min 00 s"), (185, "3 min 05 s"), (3601, "60 min 01 s")],
 )  # fmt: skip
 def test_seconds_are_said_as_people_say_them(value, text):
     assert figures.seconds(value).replace("\u00a0", " ") == text
