@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from serving.host import SOURCES
-from tests.rollout_fixtures import make_released_model
+from tests.rollout_fixtures import write_card
 from tests.rollout_shop import Shop, eventually, open_shop, unused_port
+from tests.serving import bundles
 from tests.shoppers import Shoppers
 
 RESULTS = Path(__file__).parent / "results"
@@ -129,7 +130,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = make_released_model(folder / "bundle")
+        model = write_card(bundles.build((folder / "bundle", 1))[0])
         measured = [
             one
             for engine in options.engines

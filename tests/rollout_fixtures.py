@@ -1,6 +1,7 @@
-"""A shop whose releases start as real processes."""
+"""Bundles made once a session, and shops whose releases start as real processes."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,17 +9,26 @@ import pytest
 
 from tests.rollout_shop import Shop, open_shop, unused_port
 from tests.serving import bundles
+from tests.serving.bundles import Bundle
 
 
 @pytest.fixture(scope="session")
-def released_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real bundle, built once a session and never changed."""
-    return make_released_model(tmp_path_factory.mktemp("released") / "bundle")
+def built(tmp_path_factory: pytest.TempPathFactory) -> list[Bundle]:
+    """Two bundles of different weights, to be copied and never changed."""
+    folder = tmp_path_factory.mktemp("bundles")
+    return bundles.build((folder / "first", 1), (folder / "second", 2))
 
 
-def make_released_model(folder: Path) -> Path:
-    """Build a bundle whose golden answers are worked out in NumPy, apart from any engine."""
-    (bundle,) = bundles.build((folder, 1))
+@pytest.fixture(scope="session")
+def released_model(built: list[Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with its card, to be copied and never changed."""
+    folder = tmp_path_factory.mktemp("released") / "bundle"
+    shutil.copytree(built[0].folder, folder)
+    return write_card(Bundle(folder))
+
+
+def write_card(bundle: Bundle) -> Path:
+    """Give a bundle a card whose golden answers are worked out in NumPy, apart from any engine."""
     requests = [bundles.empty_row(), *(bundles.random_row(seed) for seed in range(4))]
     answers = [bundle.expected(request) for request in requests]
     card = {
@@ -32,8 +42,8 @@ def make_released_model(folder: Path) -> Path:
             "answers": [{key: one[key] for key in ("item_ids", "scores")} for one in answers],
         },
     }
-    (folder / "card.json").write_text(json.dumps(card))
-    return folder
+    (bundle.folder / "card.json").write_text(json.dumps(card))
+    return bundle.folder
 
 
 @pytest.fixture

@@ -16,13 +16,6 @@ _MONITORING = 'prometheus_config { enable: true path: "/monitoring/prometheus/me
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> list[Bundle]:
-    """Two bundles of different weights, to be copied and never changed."""
-    folder = tmp_path_factory.mktemp("bundles")
-    return bundles.build((folder / "first", 1), (folder / "second", 2))
-
-
-@pytest.fixture(scope="session")
 def first(built: list[Bundle]) -> Bundle:
     return built[0]
 
