@@ -149,7 +149,8 @@ def stages_of(gathered: Gathered) -> tuple[StageRow, ...]:
             name=row.stage,
             state=STATES[row.state],
             tone=tones.get(row.state, "none"),
-            line=row.line,
+            # A verdict's reason stands at the top of the page.
+            line=row.line.partition(":")[0] if row.state == "verdict" else row.line,
             seconds="" if row.seconds is None else seconds(row.seconds),
             width=round(100 * (row.seconds or 0.0) / longest, 1) if longest else 0.0,
         )

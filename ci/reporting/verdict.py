@@ -187,9 +187,13 @@ def _advice(
         return (f"{failed.stage} failed: {failed.line}",)
     if word == "PROMOTE" and deployed:
         return ()
-    blocking = [row_of(clause) for clause in _blocking(clauses)]
-    steps = [f"{row.name}: {row.advice}" for row in blocking if row.advice]
-    return tuple(dict.fromkeys([*steps, *([NEXT_STEP[word]] if word in NEXT_STEP else [])]))
+    blocking = _blocking(clauses)
+    rows = [row_of(clause) for clause in blocking if not is_slice(clause)]
+    steps = [f"{row.name}: {row.advice}" for row in rows if row.advice]
+    parts = [row_of(clause).name.lower() for clause in blocking if is_slice(clause)]
+    if parts:
+        steps.append(f"Served worse: {', '.join(parts)}. Look at what changed for these shoppers.")
+    return (*steps, NEXT_STEP[word]) if word in NEXT_STEP else tuple(steps)
 
 
 def _blocking(clauses: list[Json]) -> list[Json]:

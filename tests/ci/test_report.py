@@ -87,6 +87,7 @@ def test_the_verdict_comes_first_with_its_figures_and_what_to_do(
     for text in (page.text, comment.replace("\u00a0", " ")):
         assert why in text
         assert "challenger: version 12" in text
+    assert ("Served worse: new user: yes." in comment) == (decision == "HOLD")
     assert do in comment
     assert do.strip("`") in page.text
 
