@@ -16,6 +16,8 @@ class Stage:
         code: Globs of the source files that its result depends on.
         credentials: Ids of the credentials that the Jenkinsfile binds for it, and no others;
             `{environment}` stands for the environment's name.
+        looks_outside: Whether its module's `outside(config, workspace)` names further facts that
+            the result depends on: the state of a source, the live bundle.
         reusable: Whether equal inputs make an earlier result good; a stage that acts on the
             outside world looks for itself.
     """
@@ -27,6 +29,7 @@ class Stage:
     settings: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
+    looks_outside: bool = False
     reusable: bool = True
 
 
@@ -44,6 +47,7 @@ STAGES = (
         settings=("shop", "data", "simulator"),
         code=("model/*.py", "ci/stages/prepare.py"),
         credentials=("shop-database",),
+        looks_outside=True,
     ),
     Stage(
         name="train",
@@ -67,9 +71,18 @@ STAGES = (
         summary="score the bundle that will be served and the live one on the same rows",
         reads=("dataset", "ladder", "model.keras", "training.json", "bundle", "bundle.json"),
         writes=("evaluation.json", "per_user.parquet"),
-        settings=("model", "gate", "serving"),
+        settings=(
+            "model",
+            "gate.metric",
+            "gate.confidence",
+            "gate.resamples",
+            "gate.seed",
+            "gate.baseline_environment",
+            "serving.engine",
+        ),
         code=("model/*.py", "serving/*.py", "ci/*.py", "ci/judging/*.py", "ci/stages/evaluate.py"),
         credentials=("mlflow",),
+        looks_outside=True,
     ),
     Stage(
         name="gate",
@@ -79,6 +92,7 @@ STAGES = (
         settings=("gate",),
         code=("ci/*.py", "ci/judging/*.py", "ci/stages/gate.py"),
         credentials=("mlflow",),
+        looks_outside=True,
     ),
     Stage(
         name="render",

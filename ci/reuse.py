@@ -128,7 +128,8 @@ def _file(path: Path) -> str:
 
 def _outside(stage: Stage, config: Config, workspace: Workspace) -> dict[str, Any]:
     """Facts of the outside world that the stage's module says its result depends on."""
+    if not stage.looks_outside:
+        return {}
     module = importlib.import_module(f"ci.stages.{stage.name}")
-    outside = getattr(module, "outside", None)
-    facts: dict[str, Any] = outside(config, workspace) if outside else {}
-    return json.loads(json.dumps(facts))  # type: ignore[no-any-return]
+    facts: dict[str, Any] = json.loads(json.dumps(module.outside(config, workspace)))
+    return facts

@@ -94,3 +94,11 @@ def test_every_declared_setting_and_source_exists(tmp_path, workspace):
         assert all(list(PROJECT.glob(glob)) for glob in stage.code), stage.name
         assert all(name.split(".")[0] in settings for name in stage.settings), stage.name
         assert all(any(name in maker.writes for maker in STAGES) for name in stage.reads)
+
+
+def test_a_stage_that_names_outside_facts_is_asked_for_them():
+    from ci.config import PROJECT
+
+    for stage in STAGES:
+        source = (PROJECT / f"ci/stages/{stage.name}.py").read_text("utf-8")
+        assert stage.looks_outside == ("def outside(" in source), stage.name
