@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ci.judging.clause import Clause, Outcome, figure, missing
+from ci.judging.clause import Clause, Outcome, figure, missing, number
 from ci.settings import GateSettings
 
 MEGABYTE = 1_000_000
@@ -52,7 +52,7 @@ def _limit(cost: dict[str, Any], key: str, limit: float, unit: str, remedy: str)
     if value is None:
         return missing(name, f"cost.challenger.{key}")
     live = figure(cost, "live", key)
-    beside = "" if live is None else f" Live: {live:,.4g}."
+    beside = "" if live is None else f" Live: {number(live)}."
     rule = f"at most {limit:,.10g} {unit}"
     if value > limit:
         advice = f"{remedy}{beside}"

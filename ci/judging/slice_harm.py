@@ -68,7 +68,7 @@ def _margin(part: SliceFigures, live: float, settings: GateSettings) -> float:
 def _judge(part: SliceFigures, margin: float, p_value: float, alpha: float) -> Clause:
     rule = f"no harm beyond −{number(margin)} that is significant at {alpha:.1%} after Holm"
     harmed = p_value < alpha
-    shown = f"adjusted p = {p_value:.2g}"
+    shown = "adjusted p " + ("< 0.0001" if p_value < 1e-4 else f"= {p_value:.2g}")
     if harmed:
         advice = (
             f"Shoppers with {part.dimension} = {part.group} are served worse ({shown}; live score "

@@ -98,6 +98,9 @@ def test_a_slice_holds_only_beyond_its_margin_and_beyond_chance():
     # The slice may lose 10 % of 0.2 = 0.02. Alone, p must fall below 2.5 %: 1.96 errors below.
     harmed = judge_slices([part("tea", -0.0400, 0.01)], LIVE, GATE)[0]
     assert (harmed.name, harmed.outcome) == ("slice:category=tea", "hold")
+    assert "(adjusted p = 0.023; live score there 0.2000)" in harmed.advice
+    grave = judge_slices([part("tea", -0.1000, 0.01)], LIVE, GATE)[0]
+    assert "(adjusted p < 0.0001;" in grave.advice
     assert judge_slices([part("tea", -0.0390, 0.01)], LIVE, GATE)[0].outcome == "pass"
     assert judge_slices([part("tea", -0.0190, 0.0001)], LIVE, GATE)[0].outcome == "pass"
 
