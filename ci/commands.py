@@ -46,6 +46,9 @@ FIRST_RELEASE = Argument(
     {"action": "store_true"},
 )
 FORCE = Argument(("--force",), "run the stage also when nothing changed", {"action": "store_true"})
+STOP = Argument(
+    ("--stop",), "end what serves in the background, after open requests", {"action": "store_true"}
+)
 TO_RELEASE = Argument(
     ("--to",), "the release to go to (default: the last good one)", {"type": int, "metavar": "N"}
 )
@@ -62,9 +65,9 @@ COMMANDS = (
     Command(
         "serve",
         "operate",
-        "serve the live release in the foreground",
+        "serve the live release in the foreground, or end the one that serves",
         "ci.rollout.commands:serve",
-        arguments=(ENVIRONMENT,),
+        arguments=(ENVIRONMENT, STOP),
     ),
     Command(
         "status",

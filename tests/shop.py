@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -97,16 +96,9 @@ class Shop:
         return content
 
     def stop(self) -> None:
-        """End the supervisor of this shop and with it everything it started."""
-        record = self.state / "environments/local/record.json"
-        if not record.exists():
-            return
-        supervisor = json.loads(record.read_text("utf-8")).get("supervisor")
-        if supervisor:
-            try:
-                os.kill(supervisor["pid"], signal.SIGTERM)
-            except ProcessLookupError:
-                return
+        """End what serves in the background."""
+        if (self.state / "environments/local/record.json").exists():
+            self.ci("serve", "--stop")
 
 
 def surroundings(extra: dict[str, str] | None = None) -> dict[str, str]:

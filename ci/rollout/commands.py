@@ -25,15 +25,25 @@ def progress(news: Order) -> None:
     say(f"{'':<9} {news['step']}: {news['what']}")
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, stop: bool = False) -> int:
     """Serve the recorded live release in the foreground, or tell where it is served already.
+
+    Args:
+        config: Names the shop and the environment.
+        stop: End the supervisor that runs, and both colours with it, instead.
 
     Raises:
         UsageError: Nothing was ever released.
         RefusedError: The last release failed or was taken away: nothing is live.
+        UnavailableError: The supervisor does not end.
     """
     known = _record(config)
     running = client.find_supervisor(known)
+    if stop:
+        if running:
+            client.leave(known, "stop")
+        say(f"nothing serves at {url_of(known)} now; `bin/ci serve` starts the live release again")
+        return 0
     if running:
         say(
             f"release {running['live']} is served at {url_of(known)} already, "

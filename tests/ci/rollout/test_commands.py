@@ -136,3 +136,13 @@ def test_serve_stays_in_front_until_it_is_told_to_end(shop: Shop):
         assert "serving release 1" in serving.stdout.read()
     eventually(lambda: not running(shop.home))
     assert shop.record.live_colour.model_version == 1
+
+
+def test_serve_can_end_what_serves_in_the_background(shop: Shop, capsys):
+    shop.deploy(1)
+    assert ask_served(shop.record) is not None
+    assert ci(shop, "serve", "--stop") == 0
+    assert ask_served(shop.record) is None
+    assert client.find_supervisor(shop.record) is None
+    assert ci(shop, "serve", "--stop") == 0
+    assert "nothing serves at" in capsys.readouterr().out
