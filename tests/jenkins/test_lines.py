@@ -1,9 +1,12 @@
 """Runs the Jenkinsfile's own `sh` lines, in their order, in a workspace of their own."""
 
+import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +17,7 @@ from ci.config import PROJECT
 from tests.jenkins.recording import record, runs
 from tests.services import require_service
 
-PULL_REQUEST = {"BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}
+MAIN = {"BRANCH_NAME": "main"}
 # A shop that is prepared, fitted and judged within seconds; everything else as the template has it.
 TINY = {
     r"^shoppers = .*": "shoppers = 400",
@@ -64,28 +67,48 @@ def environments(tmp_path_factory):
     return base
 
 
-def test_the_lines_of_a_pull_request_lead_to_a_verdict(workspace, environments):
+@pytest.fixture
+def stopped(workspace):
+    """Afterwards, nothing that was deployed goes on serving."""
+    yield
+    for record_file in workspace.glob("var/demo/environments/*/record.json"):
+        supervisor = json.loads(record_file.read_text("utf-8")).get("supervisor")
+        if supervisor:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(supervisor["pid"], signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("stopped")
+def test_the_lines_of_main_lead_from_events_to_production(workspace, environments):
     require_service("groovy")
-    (tree,) = record(workspace / "Jenkinsfile", [{"env": PULL_REQUEST, "exit_codes": {}}])
+    (tree,) = record(workspace / "Jenkinsfile", [{"env": MAIN, "exit_codes": {}}])
     environment = {
         **os.environ,
-        **PULL_REQUEST,
+        **MAIN,
         "CI_OPTIONS": next(tree.all("CI_OPTIONS")).title,
         "PUSHCART_VENV_DIR": str(environments),
         "PUSHCART_PYTHON": sys.executable,
     }
     # `check` runs this very suite.
-    lines = [command for command in runs(tree, PULL_REQUEST) if command.stage != "check"]
-    printed = {}
-    for command in lines:
-        done = subprocess.run(
-            ["sh", "-xec", command.line],
-            cwd=workspace, env=environment, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{command.line}\n{done.stdout}"
-        printed[command.stage] = done.stdout
-    assert list(printed) == ["prepare", "train", "export", "evaluate", "gate", "report"]
-    assert "PROMOTE" in printed["gate"]
-    report = workspace / "build/demo/report.md"
-    assert report.read_text("utf-8").startswith("## PROMOTE · demo")
+    lines = [command.line for command in runs(tree, MAIN) if command.stage != "check"]
+    printed = [_run(line, workspace, environment) for line in lines]
+    assert [line.split()[2] for line in lines] == [
+        "prepare", "train", "export", "evaluate", "gate", "report", "render", "image", "deploy",
+        "deploy", "report",
+    ]  # fmt: skip
+    assert "PROMOTE" in printed[4]
+    assert "0 failed requests" in printed[8]
+    assert "0 failed requests" in printed[9]
+    comment = (workspace / "build/demo/report.md").read_text("utf-8")
+    assert comment.startswith("## PROMOTE · demo")
+    assert "serves production at http://127.0.0.1:" in comment
+
+
+def _run(line, workspace, environment):
+    """Run a line as Jenkins does, with `sh -xe`; its output, after it ended well."""
+    done = subprocess.run(
+        ["sh", "-xec", line], cwd=workspace, env=environment, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{line}\n{done.stdout}"
+    return done.stdout
