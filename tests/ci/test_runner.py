@@ -28,11 +28,12 @@ def config(tmp_path):
 def stage(monkeypatch):
     """A stage whose code each test writes as a plain function."""
 
-    def made(run, *, reusable=True):
+    def made(run, *, reusable=True, outside=None):
         module = ModuleType("ci.stages.sample")
-        module.run = run
+        module.run, module.outside = run, outside
         monkeypatch.setitem(sys.modules, "ci.stages.sample", module)
-        return Stage("sample", "a sample", settings=("shop",), reusable=reusable)
+        looks = outside is not None
+        return Stage("sample", "", settings=("shop",), looks_outside=looks, reusable=reusable)
 
     return made
 
@@ -81,8 +82,7 @@ def test_a_verdict_ends_any_stage_and_is_recorded_as_its_result(stage, config, w
 def test_a_source_that_fails_when_it_is_fingerprinted_is_told_as_the_stages_own(
     stage, config, workspace, raised, told
 ):
-    sample = stage(twelve_rows)
-    sys.modules["ci.stages.sample"].outside = failing(raised("no such table"))
+    sample = stage(twelve_rows, outside=failing(raised("no such table")))
     with pytest.raises(told, match="no such table"):
         runner.run_stage(sample, config, workspace)
     assert workspace.find_json(".stages/sample.failed.json")["message"] == "no such table"
