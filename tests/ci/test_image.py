@@ -15,54 +15,16 @@ import pytest
 from ci.config import PROJECT, Options, load_config
 from ci.errors import HeldError, InconclusiveError, RefusedError, UnavailableError
 from ci.images import build, find_engine, normalised_tar, tar_bytes
-from ci.stages import image, render
-from ci.workspace import Workspace, digest_of
+from ci.stages import image
+from ci.workspace import digest_of
+from tests.ci.judged_shop import COMPOSE, card_of, decide, open_shop
 from tests.docker_engine import docker_engine
-from tests.rollout_shop import write_dataset
-from tests.tiny import copy_bundle, export_tiny
-
-SETTINGS = """
-[shop]
-name = "corner"
-[storage]
-build = "{folder}/build"
-state = "{folder}/var"
-[serving]
-base_image = "pushcart-test-base:1"
-gateway_base_image = "pushcart-test-absent:1"
-[environments.local]
-target = "process"
-"""
-COMPOSE = '[environments.shop]\ntarget = "compose"\n'
+from tests.tiny import export_tiny
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     return export_tiny(tmp_path_factory.mktemp("bundles") / "1")
-
-
-def open_shop(folder: Path, bundle: Path, more: str = "", environment: str = "local"):
-    """A shop whose gate has said PROMOTE."""
-    (folder / "shop.toml").write_text(SETTINGS.format(folder=folder) + more)
-    config = load_config(folder / "shop.toml", {}, Options(environment=environment))
-    workspace = Workspace(config.build, config.build / "next_item")
-    workspace.task.mkdir(parents=True)
-    copy_bundle(bundle, workspace.path("bundle/3"))
-    digest = digest_of(bundle)
-    workspace.write_json(
-        "bundle.json", {"model_version": 3, "digest": digest, "bytes": 1, "path": "bundle/3"}
-    )
-    decide(workspace, "PROMOTE", digest)
-    write_dataset(workspace.path("dataset"))
-    render.run(config, workspace)
-    return config, workspace
-
-
-def decide(workspace: Workspace, decision: str, digest: str) -> None:
-    challenger = {"model_version": 3, "digest": digest}
-    workspace.write_json(
-        "gate.json", {"decision": decision, "reason": "because", "challenger": challenger}
-    )
 
 
 def test_target_process_needs_no_image_and_the_release_is_named_by_digests(bundle, tmp_path):
@@ -173,10 +135,6 @@ def test_the_bundle_is_the_last_layer_and_equal_for_equal_content(engine, bundle
         for path in bundle.rglob("*")
         if path.is_file()
     }
-
-
-def card_of(bundle: Path) -> dict:
-    return json.loads((bundle / "card.json").read_text())
 
 
 def files_of(engine, identity: str, folder: str) -> dict[str, str]:
