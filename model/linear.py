@@ -47,34 +47,34 @@ class Linear(InterestRecommender):
     def fit(self, dataset: Any, context: FitContext) -> dict[str, Any]:
         """Solve for B; choose lambda and tau first where the context has a validation window."""
         self.assign_popularity(dataset, context.until)
-        if self.settings.ridge:
-            self._solve(dataset, context, self.settings)
-        elif context.choosing and self.items <= CHOSEN_UP_TO_ITEMS:
+        if not self.settings.ridge and context.choosing and self.items <= CHOSEN_UP_TO_ITEMS:
             self._choose(dataset, context)
         else:
-            self.settings = dataclasses.replace(self.settings, ridge=RIDGES[0])
-            self._solve(dataset, context, self.settings)
+            self.settings = dataclasses.replace(
+                self.settings, ridge=self.settings.ridge or RIDGES[0]
+            )
+            self._solve(*products(dataset, context, self.settings), self.settings.ridge)
         return {"ridge": self.settings.ridge, "decay_sessions": self.settings.decay_sessions}
 
     def _choose(self, dataset: Any, context: FitContext) -> None:
         """Try every lambda at the given tau, then every tau at the best lambda; keep the best."""
         window = Window.of(dataset, "validation", context, MOST_VALIDATION_USERS)
         model = as_model(self, context.history_length, context.frequent_length)
-        best, given, weights = -1.0, self.settings, None
-        for kind, values in (("ridge", RIDGES), ("decay_sessions", DECAYS)):
-            base = given
-            for value in values:
-                self.settings = dataclasses.replace(base, **{kind: value})
-                self._solve(dataset, context, self.settings)
+        best, kept, weights = -1.0, self.settings, self.get_weights()
+        for decay in (self.settings.decay_sessions, *DECAYS):
+            tried = dataclasses.replace(kept, decay_sessions=decay)
+            gram, cross = products(dataset, context, tried)
+            for ridge in (kept.ridge,) if kept.ridge else RIDGES:
+                self.settings = dataclasses.replace(tried, ridge=ridge)
+                self._solve(gram.copy("F"), cross.copy("F"), ridge)
                 reached = window.ndcg(model)
                 if reached > best:
-                    best, given, weights = reached, self.settings, self.get_weights()
-        self.settings = given
+                    best, kept, weights = reached, self.settings, self.get_weights()
+        self.settings = kept
         self.set_weights(weights)
 
-    def _solve(self, dataset: Any, context: FitContext, settings: LinearSettings) -> None:
-        gram, cross = products(dataset, context, settings)
-        weight = ridge_solution(gram, cross, settings.ridge)
+    def _solve(self, gram: np.ndarray, cross: np.ndarray, ridge: float) -> None:
+        weight = ridge_solution(gram, cross, ridge)
         rows = (np.ascontiguousarray(weight[first:last]) for first, last in _blocks(self.items))
         self.assign_weights(*largest_weights(rows, self.items, self.kept))
 

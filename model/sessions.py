@@ -10,7 +10,7 @@ from scipy import sparse
 from model.interest import InterestSettings
 
 PAIRS_AT_ONCE = 4_000_000  # (session, history position) pairs held in memory: about 200 MB
-NEGLIGIBLE = 1e-4  # interest below it changes no ranking and fills memory
+NEGLIGIBLE = 3e-3  # interest below it changes no ranking; products cost its square
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Sessions:
     Attributes:
         item_index: int[R], sorted by user and time.
         event_type: int[R].
+        timestamp: int64[R].
         user_start: int[R], row of the first event of the same user.
         number: int[R], running number of the session over all users.
         start: int[S], row where session s begins; start[s] == user_start[start[s]] when it is the
@@ -28,6 +29,7 @@ class Sessions:
 
     item_index: np.ndarray
     event_type: np.ndarray
+    timestamp: np.ndarray
     user_start: np.ndarray
     number: np.ndarray
     start: np.ndarray
@@ -45,6 +47,7 @@ class Sessions:
         return Sessions(
             dataset.item_index[past].astype(np.int64),
             dataset.event_type[past].astype(np.int64),
+            time,
             first,
             np.cumsum(begins) - 1,
             np.flatnonzero(begins),

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import keras
 from model.blend import Blend
 from model.covisit import Covisit, CovisitSettings
 from model.dataset import Dataset
+from model.dnn import Dnn, DnnSettings
 from model.linear import Linear, LinearSettings
 from model.popularity import Popularity
 from model.recommender import FitContext, Recommender, Report, as_model, class_named, silent
 from model.repeat import Repeat
+from model.transformer import Transformer, TransformerSettings
 from model.validation import Window
 
 LADDER = ("popularity", "repeat", "covisit", "linear", "transformer")
@@ -26,7 +28,7 @@ class TrainSettings:
     """Section `[model]` of `pipeline.toml`; see there for the meaning of each."""
 
     name: str = "blend"
-    parts: tuple[str, ...] = ("popularity", "repeat", "linear")
+    parts: tuple[str, ...] = ("popularity", "repeat", "linear", "transformer")
     metrics: tuple[str, ...] = ()
     history_length: int = 50
     frequent_length: int = 50
@@ -66,17 +68,43 @@ def make_rung(
         ValueError: The name is neither.
     """
     items, megabytes = dataset.items, settings.linear_megabytes
-    if name == "popularity":
-        return Popularity(items, name=name)
-    if name == "repeat":
-        return Repeat(items, name=name)
-    if name == "covisit":
-        return Covisit(items, CovisitSettings(megabytes=megabytes), name=name)
-    if name == "linear":
-        return Linear(items, LinearSettings(megabytes=megabytes), name=name)
-    if name == "blend":
-        return Blend(items, [below[part] for part in settings.parts], name=name)
+    makers: dict[str, Callable[[], Recommender]] = {
+        "popularity": lambda: Popularity(items, name=name),
+        "repeat": lambda: Repeat(items, name=name),
+        "covisit": lambda: Covisit(items, CovisitSettings(megabytes=megabytes), name=name),
+        "linear": lambda: Linear(items, LinearSettings(megabytes=megabytes), name=name),
+        "transformer": lambda: Transformer(
+            items, transformer_settings(dataset, settings), name=name
+        ),
+        "dnn": lambda: Dnn(items, dnn_settings(settings), name=name),
+        "blend": lambda: Blend(items, [below[part] for part in settings.parts], name=name),
+    }
+    if name in makers:
+        return makers[name]()
     return class_named(name)(items, name=layer_name(name))
+
+
+def dnn_settings(settings: TrainSettings) -> DnnSettings:
+    """The part of `[model]` that is the textbook network's."""
+    return DnnSettings(
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+    )
+
+
+def transformer_settings(dataset: Dataset, settings: TrainSettings) -> TransformerSettings:
+    """The part of `[model]` that is the transformer's."""
+    return TransformerSettings(
+        embedding_dim=settings.embedding_dim,
+        num_blocks=settings.num_blocks,
+        num_heads=settings.num_heads,
+        dropout_rate=settings.dropout_rate,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        features=dataset.item_features.shape[1],
+        seed=settings.seed,
+    )
 
 
 def layer_name(name: str) -> str:
@@ -94,6 +122,12 @@ def rungs_to_fit(settings: TrainSettings) -> tuple[str, ...]:
     ladder = [name for name in LADDER if name in wanted or name in LADDER[:place]]
     own = [name for name in wanted if name not in ladder]
     return (*ladder, *own, settings.name)
+
+
+def neural_count(settings: TrainSettings) -> int:
+    """How many rungs share the CPU budget; a team's own model counts as one."""
+    closed = ("popularity", "repeat", "covisit", "linear", "blend")
+    return sum(name not in closed for name in rungs_to_fit(settings))
 
 
 def train(
@@ -121,7 +155,7 @@ def train(
         history_length=settings.history_length,
         frequent_length=settings.frequent_length,
         seed=settings.seed,
-        cpu_seconds=float(settings.cpu_seconds),
+        cpu_seconds=settings.cpu_seconds / max(1, neural_count(settings)),
         choosing=True,
         folder=folder,
         report=report,
@@ -181,6 +215,8 @@ def _refit(dataset: Dataset, fitted: dict[str, Fitted], context: FitContext) -> 
 def _record(dataset: Dataset, settings: TrainSettings, fitted: dict[str, Fitted]) -> dict[str, Any]:
     """What `training.json` tells of the models."""
     challenger = fitted[settings.name]
+    notes = [one.notes for one in fitted.values() if "learning_curve" in one.notes]
+    learned = notes[-1] if notes else {}
     return {
         "model": settings.name,
         "settings": {**vars(settings)},
@@ -197,8 +233,8 @@ def _record(dataset: Dataset, settings: TrainSettings, fitted: dict[str, Fitted]
             for name, one in fitted.items()
             if one is not challenger
         },
-        "examples_per_second": None,
-        "learning_curve": [],
+        "examples_per_second": learned.get("examples_per_second"),
+        "learning_curve": learned.get("learning_curve", []),
         "seed": settings.seed,
         "data_digest": dataset.meta["digest"],
     }
