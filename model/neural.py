@@ -107,6 +107,8 @@ class NeuralRecommender(Recommender):
         Raises:
             DivergedError: The loss is not finite.
         """
+        # Gradients of gathers are summed by several threads: fix their order for this process.
+        tf.config.experimental.enable_op_determinism()
         again = bool(getattr(self, "_trained", False))
         self.prepare(dataset, context) if not again else self.renew(dataset, context)
         examples = self.examples(dataset, context)
