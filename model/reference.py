@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from model.recommender import best_items
 from model.schema import EVENT_TYPE_INDEX, PADDING_INDEX, Input, Output
 
 Arrays = dict[str, np.ndarray]
@@ -65,7 +66,7 @@ def reference_answers(
         ValueError: A score is not a finite number.
     """
     indices = index_inputs(inputs, vocabulary)
-    scores = np.asarray(model(indices, training=False)[Output.SCORES])[:, 1:]
+    scores = np.asarray(model(indices, training=False)[Output.SCORES])
     if not np.isfinite(scores).all():
         row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
         raise ValueError(
@@ -73,11 +74,10 @@ def reference_answers(
             f"(history {indices[Input.HISTORY][row].tolist()}). Train it again with a lower "
             "learning rate, or guard the operation that divides by an empty history."
         )
-    # Stable, so that equal scores rank by index as TensorFlow's top_k does.
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+    best = best_items(scores, top_k)
     return {
-        Output.ITEM_IDS: np.array(vocabulary, dtype=object)[order],
-        Output.SCORES: np.take_along_axis(scores, order, axis=1),
+        Output.ITEM_IDS: np.array(["", *vocabulary], dtype=object)[best],
+        Output.SCORES: np.take_along_axis(scores, best, axis=1),
         Output.KNOWN_ITEMS: (indices[Input.HISTORY] != PADDING_INDEX).sum(axis=1, dtype=np.int32),
     }
 

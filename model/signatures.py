@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from model.recommender import PADDING_SCORE
 from model.schema import EVENT_TYPES, PADDING_ID, PADDING_INDEX, Input, Output
 
 Tensors = dict[str, tf.Tensor]
-IMPOSSIBLE_SCORE = -1e9  # the log-score of the padding and of ids that the model does not know
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class IndexRanking:
         }
 
     def score(self, inputs: Tensors, candidates: tf.Tensor) -> tf.Tensor:
-        """Scores (batch, C) of given items; `IMPOSSIBLE_SCORE` for those the model lacks."""
+        """Scores (batch, C) of given items; `PADDING_SCORE` for those the model lacks."""
         known = self._inside(candidates)
         scores = self.model(self._known(inputs), training=False)["scores"]
         chosen = tf.gather(scores, tf.where(known, candidates, 0), batch_dims=1)
-        return tf.where(known, chosen, IMPOSSIBLE_SCORE)
+        return tf.where(known, chosen, PADDING_SCORE)
 
     def embed(self, inputs: Tensors) -> tf.Tensor:
         """The shopper as a vector (batch, D)."""

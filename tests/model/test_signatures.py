@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.bundle import export_bundle, load_bundle
+from model.recommender import PADDING_SCORE
 from model.schema import EVENT_TYPES, INPUTS, Input, Output
-from model.signatures import IMPOSSIBLE_SCORE, event_type_indices, pack_right
+from model.signatures import event_type_indices, pack_right
 from tests.tiny import DAY, ITEMS, LENGTHS, LINEAGE, VOCABULARY, requests, tiny_model
 
 
@@ -111,7 +112,7 @@ def test_candidates_are_scored_in_their_own_order(tiny_bundle):
     ranked = dict(zip(full[Output.ITEM_IDS][0], full[Output.SCORES][0], strict=True))
     assert scores[0] == scores[4]
     absent = scores[[1, 2, *range(5, LENGTHS.top_k)]]
-    assert (absent == np.float32(IMPOSSIBLE_SCORE)).all()
+    assert (absent == np.float32(PADDING_SCORE)).all()
     for place in (0, 3):
         if wanted[place] in ranked:
             assert scores[place] == pytest.approx(ranked[wanted[place]], rel=1e-6)
