@@ -14,7 +14,6 @@ from ci.pipeline import STAGE, STAGES
 
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parent.parent
-STAGE_ARGUMENTS = (ENVIRONMENT, FIRST_RELEASE, FORCE)
 GROUPS = {
     "stages": "stages (each alone, in this order; `run` does prepare … report)",
     "operate": "operate",
@@ -149,7 +148,12 @@ def _described(name: str) -> Command:
     if name in COMMAND:
         return COMMAND[name]
     stage = STAGE[name]
-    return Command(name, "stages", stage.summary, "", arguments=STAGE_ARGUMENTS)
+    arguments = (
+        *([FORCE] if stage.reusable else []),
+        *([FIRST_RELEASE] if name == "gate" else []),
+        *([ENVIRONMENT] if name in {"image", "deploy"} else []),
+    )
+    return Command(name, "stages", stage.summary, "", arguments=arguments)
 
 
 def _command_parser(name: str) -> Parser:

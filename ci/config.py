@@ -207,7 +207,8 @@ def _explain(
 
 def _line(detail: ErrorDetails, path: Path, overrides: dict[str, str], raw: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
-    origin = f"--set {key}" if key in overrides else f"{path}: {key}" if key else f"{path}"
+    set_here = [name for name in overrides if name == key or name.startswith(f"{key}.")]
+    origin = f"--set {', '.join(set_here)}" if key and set_here else f"{path}: {key}".rstrip(": ")
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         allowed = _allowed(detail["loc"])

@@ -21,7 +21,9 @@ def complain(line: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `0.4 s`, `12 s`, `3 min 05 s`."""
+    """Seconds as a person says them: `40 ms`, `0.4 s`, `12 s`, `3 min 05 s`."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 60:

@@ -1,6 +1,7 @@
 """Runs stages: one alone, or the whole pipeline with its reuse, its verdict and its report."""
 
 import importlib
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,22 +71,24 @@ def run_pipeline(config: Config) -> None:
     started = time.monotonic()
     with native_noise_in(_native_log(config)):
         try:
-            _run_all(config, workspace)
-            say("\n".join(["", *summarise(workspace), ""]))
+            released = _run_all(config, workspace)
+            say("\n".join(["", *summarise(workspace, released), ""]))
         finally:
             _report(config, workspace)
             say(f"pipeline  {duration(time.monotonic() - started)}")
 
 
-def _run_all(config: Config, workspace: Workspace) -> None:
+def _run_all(config: Config, workspace: Workspace) -> bool:
+    """Run what is not satisfied; whether the challenger was judged and released now."""
     for name in MAKES_CHALLENGER:
         run_stage(STAGE[name], config, workspace)
     if _already_live(config, workspace):
         say("evaluate, gate, render, image: satisfied, this bundle is already live")
         run_stage(STAGE["deploy"], config, workspace)
-        return
+        return False
     for name in JUDGES_AND_RELEASES:
         run_stage(STAGE[name], config, workspace)
+    return True
 
 
 def _native_log(config: Config) -> Path:
@@ -129,7 +132,7 @@ def _outcome(
         line = run(config, workspace)
     except (errors.HeldError, errors.InconclusiveError) as verdict:
         seconds = time.monotonic() - started
-        headline = str(verdict).splitlines()[0]
+        headline = textwrap.shorten(str(verdict).splitlines()[0], 100, placeholder=" …")
         return reuse.Result(headline, seconds, type(verdict).__name__, str(verdict))
     return reuse.Result(line, time.monotonic() - started)
 

@@ -94,8 +94,9 @@ def _is_of(line: Release, colour: str) -> bool:
 
 def history(config: Config) -> None:
     """Print every rollout of the environment and how it ended."""
+    lines = _record(config).history
     say("  #  kind      release  state      when                       seconds  failed  by")
-    for line in _record(config).history:
+    for line in lines:
         say(
             f"{line.number:>3}  {line.kind:<8}  {line.model_version:>7}  {line.state:<9}  "
             f"{line.started_at:<25}  {line.seconds:>7.1f}  {line.failed_requests:>6}  {line.who}"

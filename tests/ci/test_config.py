@@ -54,6 +54,10 @@ def test_an_override_out_of_range_is_blamed_on_the_override(tmp_path):
     )
 
 
+def test_a_rule_of_a_whole_section_is_blamed_on_the_override_too(tmp_path):
+    assert "--set model.name: unknown model 'oracle'" in refusal(tmp_path, "", model__name="oracle")
+
+
 def test_all_mistakes_are_told_at_once(tmp_path):
     message = refusal(tmp_path, '[data]\nsorce = "x"\n[model]\nname = "oracle"\n')
     assert "data.sorce" in message
