@@ -136,14 +136,16 @@ def test_a_full_queue_refuses(batched, model):
 
 def test_a_deadline_ends_the_waiting_and_the_run_does_without(batched, model):
     patient = batched(max_batch_size=2)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         occupy(pool, patient, model)
         with pytest.raises(ServingError) as refused:
             ask(patient, 1.0, seconds=0.05)
         assert refused.value.code is Code.DEADLINE_EXCEEDED
+        waiting = pool.submit(ask, patient, 3.0)
+        wait_for_rows(patient, 2)  # in the same batch as the one that was given up
         model.gate.set()
-    assert ask(patient, 3.0).tolist() == [[6, 6]]
-    assert model.sizes == [1, 1]  # the given-up request was never run
+        assert waiting.result().tolist() == [[6, 6]]
+    assert model.sizes == [1, 1]
 
 
 def test_a_failed_run_is_told_to_all_and_the_next_one_answers(batched, model):
