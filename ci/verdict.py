@@ -9,10 +9,10 @@ from ci.settings import GateSettings
 
 WHAT_TO_DO = {
     "PROMOTE": "Nothing stands in the way: `bin/ci run` goes on to render, image and deploy.",
-    "HOLD": "The live model stays. Change what the first blocking rule names and run `bin/ci run` "
+    "HOLD": "{stays} Change what the first blocking rule names and run `bin/ci run` "
     "again; the build is not broken, the challenger is not good enough.",
-    "INCONCLUSIVE": "The live model stays, and nobody is to blame: the data cannot tell the two "
-    "apart well enough. Follow the advice below, then run `bin/ci run` again.",
+    "INCONCLUSIVE": "{stays} Nobody is to blame: the data cannot tell the models apart well "
+    "enough. Follow the advice below, then run `bin/ci run` again.",
 }
 
 
@@ -28,7 +28,9 @@ def write_verdict(verdict: Verdict, evaluation: dict[str, Any], settings: GateSe
     parts = [
         f"# {verdict.decision}: {_headline(verdict, evaluation)}",
         _comparison(verdict, evaluation, settings),
-        WHAT_TO_DO[verdict.decision],
+        WHAT_TO_DO[verdict.decision].format(
+            stays="Nothing is released." if verdict.first_release else "The live model stays."
+        ),
     ]
     if blocking:
         parts.append("## What blocks")
