@@ -61,12 +61,15 @@ def pytest_make_collect_report():
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """List the variants whose outside resource is not configured, with the reason."""
-    lines = {}
+    """List the variants whose outside resource is not configured: the reason, then the tests."""
+    tests: dict[str, set[str]] = {}
     for report in terminalreporter.stats.get("skipped", []):
         if _reason(report).startswith(NOT_RUN_HERE):
-            lines[report.nodeid] = _reason(report).removeprefix(NOT_RUN_HERE).strip()
-    if lines:
+            reason = _reason(report).removeprefix(NOT_RUN_HERE).strip()
+            tests.setdefault(reason, set()).add(report.nodeid.partition("[")[0])
+    if tests:
         terminalreporter.section("not run here")
-        for test, reason in lines.items():
-            terminalreporter.write_line(f"{test}: {reason}")
+        for reason, names in sorted(tests.items()):
+            terminalreporter.write_line(f"{reason}: {len(names)} tests")
+            for name in sorted(names):
+                terminalreporter.write_line(f"  {name}")
