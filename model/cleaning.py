@@ -124,7 +124,7 @@ def _with_bots(events: ibis.Table, moments: Moments, limits: Limits) -> ibis.Tab
     """
     daily = events.mutate(
         day=(events.timestamp / DAY).floor().cast("int64"),
-        late=(events.timestamp >= moments.test_start).cast("int64"),
+        late=_one(events.timestamp >= moments.test_start),
     )
     busy = daily.group_by("user_id", "day", "late").agg(acts=daily.count())
     busy = busy.filter(busy.acts > limits.max_events_per_day)
@@ -161,9 +161,9 @@ def core_of(events: ibis.Table, moments: Moments, limits: Limits, save: Save) ->
 
 def numbered_users(kept: ibis.Table, moments: Moments) -> ibis.Table:
     """Number users from 0: those known before the cut first, so that newcomers renumber nobody."""
-    early = (kept.timestamp < moments.test_start).cast("int64")
+    early = _one(kept.timestamp < moments.test_start)
     users = kept.group_by("user_id").agg(train_events=early.sum().cast("int64"))
-    order = [(users.train_events == 0).cast("int64"), users.user_id]
+    order = [_one(users.train_events == 0), users.user_id]
     return users.mutate(user_index=ibis.row_number().over(ibis.window(order_by=order)))
 
 
@@ -176,15 +176,15 @@ def numbered_items(kept: ibis.Table, moments: Moments) -> ibis.Table:
     early = kept.timestamp < moments.test_start
     bought = early & (kept.event_type == PURCHASE)
     items = kept.group_by("item_id").agg(
-        acts=early.cast("int64").sum().cast("int64"),
-        purchases=bought.cast("int64").sum().cast("int64"),
+        acts=_one(early).sum().cast("int64"),
+        purchases=_one(bought).sum().cast("int64"),
     )
     any_purchase = items.purchases.sum().over(ibis.window()) > 0
     items = items.mutate(
         known=items.acts > 0, train_count=any_purchase.ifelse(items.purchases, items.acts)
     )
     order = [
-        (items.acts == 0).cast("int64"),
+        _one(items.acts == 0),
         items.train_count.desc(),
         items.acts.desc(),
         items.item_id,
@@ -208,7 +208,7 @@ def with_sessions(rows: ibis.Table, limits: Limits) -> ibis.Table:
     """Number each user's sessions from 0; a pause longer than the gap begins a new one."""
     order = {"group_by": "user_index", "order_by": ["timestamp", "event_id"]}
     pause = rows.timestamp - rows.timestamp.lag().over(ibis.window(**order))
-    begins = (pause > limits.session_gap_seconds).fill_null(False).cast("int64")
+    begins = _one(pause > limits.session_gap_seconds)
     rows = rows.mutate(begins=begins)
     session = rows.begins.sum().over(ibis.cumulative_window(**order)).cast("int64")
     return rows.mutate(session=session).drop("begins")
@@ -218,3 +218,8 @@ def _type_index(column: Any) -> Any:
     """The model's number of an event type of the history."""
     numbers = [(name, EVENT_TYPE_INDEX[name]) for name in HISTORY_EVENT_TYPES]
     return column.cases(*numbers, else_=0).cast("int64")
+
+
+def _one(condition: Any) -> Any:
+    """1 where a condition holds, else 0; PostgreSQL casts no boolean to bigint."""
+    return condition.ifelse(1, 0).cast("int64")

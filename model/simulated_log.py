@@ -76,11 +76,14 @@ def write_down(
 ) -> tuple[pa.Table, list[str]]:
     """The log in the order of time, exactly `size.events` rows where life had enough of them.
 
+    Bots that would take more than a fifth of a small log come on top of its size.
+
     Returns:
         The table, and the ids of the planted bots.
     """
     bots = _bots(size, world, rng)
-    planted = len(bots.user) + int(size.events * COPIES) + int(size.events * BROKEN)
+    planted = int(size.events * COPIES) + int(size.events * BROKEN)
+    planted += len(bots.user) if len(bots.user) <= size.events / 5 else 0
     human = Rows.joined([*_acts(life, rng), *_lists(world, life, rng)])
     newest = np.argsort(-human.second, kind="stable")[: max(size.events - planted, 1)]
     rows = Rows.joined([human.take(newest), bots])
