@@ -167,7 +167,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _parse(text: str, key: str) -> Any:
     """Read a `--set` value as TOML, and as plain text where it is none (`model.name=linear`)."""
     if key.rsplit(".", 1)[-1] in {"source", "catalogue"} and "://" not in text:
-        return text if text in {"", "simulator"} else str(Path.cwd() / text)
+        return text if text in {"", "simulator", "source"} else str(Path.cwd() / text)
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -1,10 +1,11 @@
 """The settings a person can write in `pipeline.toml`, one frozen class a section."""
 
+import datetime as dt
 import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -30,6 +31,11 @@ def _no_literal_password(url: str) -> str:
             "`password_file` in the same section instead"
         )
     return url
+
+
+def _as_text(value: Any) -> Any:
+    """A date that TOML already read, as text."""
+    return value.isoformat() if isinstance(value, dt.date) else value
 
 
 SafeUrl = Annotated[str, AfterValidator(_no_literal_password)]
@@ -71,12 +77,14 @@ class DataSettings(Section):
     password_env: str = ""
     password_file: str = ""
     engine: Literal["duckdb", "postgresql"] = "duckdb"
-    as_of: str = ""
+    as_of: Annotated[str, BeforeValidator(_as_text)] = ""
     window_days: NonNegativeInt = 0
     test_days: PositiveInt = 14
     validation_days: PositiveInt = 14
     session_gap_minutes: PositiveInt = 30
     target: Literal["purchase", "session"] = "purchase"
+    target_users: Literal["all", "known"] = "all"
+    item_separator: str = ""
     unknown_users: tuple[str, ...] = ()
     item_pattern: str = ""
     min_events: PositiveInt = 1

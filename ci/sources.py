@@ -1,5 +1,6 @@
 """Which rows a configuration means: the event log, the catalogue, and the key to them."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from model.columns import choose_event_columns, choose_item_columns
 from model.sources import Source, glance
 
 SIMULATOR = "simulator"
+SAME = "source"  # the log's own rows describe their items
 
 
 def event_source(config: Config) -> Source:
@@ -20,7 +22,12 @@ def event_source(config: Config) -> Source:
     if config.data.source == SIMULATOR:
         return ensure_shop(config)
     url = _address(config, config.data.source)
-    return Source(url, config.data.columns, password_of(config))
+    return Source(
+        url,
+        config.data.columns,
+        password_of(config),
+        item_separator=config.data.item_separator,
+    )
 
 
 def catalogue_source(config: Config) -> Source | None:
@@ -30,6 +37,8 @@ def catalogue_source(config: Config) -> Source | None:
         UsageError: A password reference leads nowhere.
     """
     columns = config.data.catalogue_columns
+    if config.data.catalogue == SAME:
+        return replace(event_source(config), columns=columns, item_separator="")
     if config.data.catalogue:
         url = _address(config, config.data.catalogue)
         return Source(url, columns, password_of(config), default_table="items")

@@ -158,6 +158,13 @@ class Dataset:
         return int(pd.Timestamp(self.meta[f"{window}_start"]).timestamp())
 
     def targets(self, window: Window) -> Targets:
-        """What every user active in a window took first: see `model/targets.py`."""
-        rows = np.flatnonzero(self.split == SPLITS[window])
+        """What every user active in a window took first: see `model/targets.py`.
+
+        With `target_users = "known"` only those count who did something before the window.
+        """
+        inside = self.split == SPLITS[window]
+        if self.meta.get("target_users") == "known":
+            before = self.user_index[self.split < SPLITS[window]]
+            inside &= np.isin(self.user_index, before)
+        rows = np.flatnonzero(inside)
         return first_baskets(self, rows, purchases_only=self.meta["target"] == "purchase")

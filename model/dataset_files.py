@@ -49,7 +49,7 @@ def meta_of(
     return {
         "shop": shop,
         "task": task,
-        "digest": digest_of(prepared, wanted.target),
+        "digest": digest_of(prepared, f"{wanted.target} of {wanted.target_users}"),
         "as_of": iso(moments.as_of),
         "validation_start": iso(moments.validation_start),
         "test_start": iso(moments.test_start),
@@ -61,13 +61,19 @@ def meta_of(
         "events": {name: int(count) for name, count in zip(SPLITS, counts, strict=True)},
         "accounting": prepared.accounting.as_dict(),
         "target": wanted.target,
+        "target_users": wanted.target_users,
         "oracle": oracle,
         "bots": bots,
     }
 
 
 def digest_of(prepared: Prepared, target: str) -> str:
-    """`sha256:` over the content, equal for equal content whatever wrote the files."""
+    """`sha256:` over the content, equal for equal content whatever wrote the files.
+
+    Args:
+        prepared: The dataset.
+        target: What is to be predicted, and for whom.
+    """
     whole = hashlib.sha256(f"pushcart dataset 1 {target} {prepared.moments}\n".encode())
     for name, values in sorted(prepared.events.items()):
         whole.update(f"{name} {values.dtype.str} {len(values)}\n".encode())

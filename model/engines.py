@@ -8,8 +8,8 @@ import ibis
 import psycopg
 import pyarrow as pa
 
-from model.reading import columns_of, explain, quote, rows_of, told
-from model.schema import DataError
+from model.reading import columns_of, explain, literal, quote, rows_of, told
+from model.schema import DataError, EventColumn
 from model.sources import Source
 
 
@@ -46,7 +46,9 @@ class DuckDBEngine:
 
     def land(self, source: Source, name: str, selected: Mapping[str, str]) -> ibis.Table:
         """Copy columns of a source, as they are, into a temporary table."""
-        listing = ", ".join(f"{quote(theirs)} AS {ours}" for ours, theirs in selected.items())
+        listing = ", ".join(
+            f"{_split(quote(theirs), ours, source)} AS {ours}" for ours, theirs in selected.items()
+        )
         with told(source):
             where = rows_of(self._duckdb, source)
             rows = f"SELECT {listing} FROM {where}"  # noqa: S608  all names are quoted
@@ -117,7 +119,8 @@ class PostgreSQLEngine:
         """
         types = self._types(source)
         listing = ", ".join(
-            f"{_in_bytes(theirs, types[theirs])} AS {ours}" for ours, theirs in selected.items()
+            f"{_split(_in_bytes(theirs, types[theirs]), ours, source)} AS {ours}"
+            for ours, theirs in selected.items()
         )
         rows = f"SELECT {listing} FROM {_table(source)}"  # noqa: S608  all names are quoted
         with self._told():
@@ -158,6 +161,13 @@ class PostgreSQLEngine:
             yield
         except psycopg.Error as error:
             raise explain(str(error), self._source, self._source.location) from None
+
+
+def _split(column: str, ours: str, source: Source) -> str:
+    """The column itself, or one row for every item of a basket: both databases know these words."""
+    if ours != EventColumn.ITEM_ID or not source.item_separator:
+        return column
+    return f"unnest(string_to_array({column}, {literal(source.item_separator)}))"
 
 
 def _table(source: Source) -> str:

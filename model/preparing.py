@@ -37,6 +37,7 @@ class Preparation:
         max_silence_days: A newest event older than this at `as_of` is refused.
         features: Numeric item columns to normalise.
         target: `purchase` or `session`.
+        target_users: `all`, or `known`: only those seen before the window count in it.
     """
 
     source: Source
@@ -52,6 +53,7 @@ class Preparation:
     max_silence_days: int = 7
     features: tuple[str, ...] = ()
     target: str = "purchase"
+    target_users: str = "all"
 
 
 @dataclass(frozen=True)

@@ -150,9 +150,8 @@ def first_line(message: str, password: str = "") -> str:
     """The first line of an engine's message, without the password."""
     message = message.replace(password, "***") if password else message
     line = next((line.strip() for line in message.splitlines() if line.strip()), "no reason given")
+    line = re.sub(r"^\w+ Error: ", "", line)
     line = re.sub(
-        r'^\w+ Error: (Unable to connect to Postgres at ".*?": |Failed to connect to MySQL [^:]*: )?',
-        "",
-        line,
+        r'^(Unable to connect to Postgres at ".*?"|Failed to connect to MySQL[^:]*): ', "", line
     )
     return f"{line.rstrip('.!')}."

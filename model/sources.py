@@ -47,12 +47,15 @@ class Source:
             own name where the source has it.
         password: Resolved from the configuration's reference; never printed.
         default_table: Table of a database when the URL names none.
+        item_separator: What stands between the items of a log with one row a basket; "" where a
+            row is one item.
     """
 
     url: str
     columns: Mapping[str, str] = field(default_factory=dict)
     password: str = field(default="", repr=False)
     default_table: str = "events"
+    item_separator: str = ""
 
     @property
     def location(self) -> Location:

@@ -45,14 +45,14 @@ def bot_cut(engine: Shelf, source: Source, prepared: Prepared) -> dict[str, Any]
 
 
 def oracle_score(
-    engine: Shelf, source: Source, prepared: Prepared, target: str
+    engine: Shelf, source: Source, prepared: Prepared, target: tuple[str, str]
 ) -> dict[str, Any] | None:
     """NDCG@10 of the oracle's lists on the test window's first baskets.
 
-    None for a real shop, for another target than the first basket, and when the oracle spoke of
-    another moment than the start of this window.
+    None for a real shop, for another target than the first basket of all, and when the oracle spoke
+    of another moment than the start of this window.
     """
-    found = engine.beside(source, ORACLE) if target == "purchase" else None
+    found = engine.beside(source, ORACLE) if target == ("purchase", "all") else None
     if found is None or not found.num_rows:
         return None
     if abs(found["oracle_at"][0].as_py() - prepared.moments.test_start) > NEAR_SECONDS:

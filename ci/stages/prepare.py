@@ -52,7 +52,7 @@ def run(config: Config, workspace: Workspace) -> str:
             engine = stack.enter_context(contextlib.closing(PostgreSQLEngine(wanted.source)))
         prepared = prepare(engine, wanted, reader)
         bots = bot_cut(reader, wanted.source, prepared)
-        oracle = oracle_score(reader, wanted.source, prepared, wanted.target)
+        oracle = oracle_score(reader, wanted.source, prepared, (wanted.target, wanted.target_users))
     meta = meta_of(prepared, wanted, config.shop.name, TASK, oracle=oracle, bots=bots)
     with workspace.new_folder("dataset") as folder:
         write_dataset(folder, prepared, meta)
@@ -100,4 +100,5 @@ def preparation_of(config: Config) -> "Preparation":
         max_silence_days=data.max_silence_days,
         features=data.features,
         target=data.target,
+        target_users=data.target_users,
     )
