@@ -93,7 +93,13 @@ def test_nothing_is_bought_before_it_is_launched(shop):
 def test_planted_dirt_is_found_and_planted_bots_are_cut(prepared, shop):
     found, bots, _ = prepared
     assert found.accounting.quarantined == int(90_000 * 0.0006)
-    assert len(found.accounting.reasons) == 5
+    assert {
+        "event_type is unknown",
+        "user_id is missing",
+        "price is negative",
+        "query holds an e-mail address",
+        "user_id is a phone number",
+    } <= found.accounting.reasons.keys()
     assert found.accounting.duplicates == int(90_000 * 0.004)
     assert bots["planted"] == 5
     assert bots["precision"] >= 0.9
@@ -153,7 +159,7 @@ def test_the_oracles_expectation_is_what_happens_when_the_future_is_lived_many_t
     life = live(size, world, at, rng, lambda _: None)
     who = int(np.argmax(life.snapshot.count))
     expected = Oracle(size, world, life.snapshot, at).expected(np.array([who]))[0]
-    lived = live_on(size, world, life.snapshot, who, at, copies=20_000)
+    lived = live_on(size, world, life.snapshot, who, at)
     best = np.argsort(-lived)[:6]
     assert expected[best] == pytest.approx(lived[best], rel=0.12, abs=0.004)
     ideal = lived[np.argsort(-lived)[:10]].sum()
@@ -161,8 +167,9 @@ def test_the_oracles_expectation_is_what_happens_when_the_future_is_lived_many_t
     assert chosen > 0.97 * ideal
 
 
-def live_on(size, world, minds, who, at, copies):
+def live_on(size, world, minds, who, at):
     """Mean purchases of each item in the first buying session of many copies of one shopper."""
+    copies = 20_000
     many = Minds(*(np.repeat(getattr(minds, name)[who : who + 1], copies, axis=0)
                    for name in ("last", "bought_last", "purchases", "count")))  # fmt: skip
     crowd = Crowd(
@@ -192,7 +199,7 @@ def live_on(size, world, minds, who, at, copies):
 
 
 def test_tastes_shift_on_the_day_asked_for():
-    size = ShopSize(shoppers=400, items=80, events=30_000, days=100, bots=0)
+    size = ShopSize(shoppers=400, items=800, events=30_000, days=100, bots=0)
     shifted = simulate(replace(size, taste_shift_day=50), test_days=14)
     assert overlap(shifted, 49, 51) < 0.6 * overlap(simulate(size, 14), 49, 51)
 
