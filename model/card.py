@@ -91,7 +91,7 @@ def write_card(bundle: Path, lineage: Lineage, facts: Mapping[str, Any]) -> None
 
 
 def _plain(values: np.ndarray) -> list[Any]:
+    """Plain values that read back as the very same float32: an age of months keeps its seconds."""
     if np.issubdtype(values.dtype, np.number):
-        # Six digits are what float32 holds; more would only make equal exports differ.
-        return [float(f"{value:.6g}") for value in values]
+        return [float(str(value)) for value in values.astype(np.float32)]
     return [str(value) for value in values]
