@@ -116,20 +116,22 @@ def test_sigterm_while_a_model_is_awaited(tmp_path):
     assert server.stop() == 0
 
 
-def test_a_port_that_is_taken_is_named(tmp_path):
+@pytest.mark.parametrize(("flag", "api"), [("rest_api_port", "REST"), ("port", "gRPC")])
+def test_a_port_that_is_taken_is_named(tmp_path, flag, api):
     config = tmp_path / "models.config"
     config.write_text(model_config())
     server = launch("litert", tmp_path, model_config())
     wait_until(server.answers, "the first server answers")
-    taken = server.rest_url.rpartition(":")[2]
+    address = server.grpc_address if api == "gRPC" else server.rest_url
+    ports = {"port": free_port(), "rest_api_port": free_port()}
+    ports[flag] = int(address.rpartition(":")[2])
     done = ended(
         f"--model_config_file={config}",
-        f"--port={free_port()}",
-        f"--rest_api_port={taken}",
+        *(f"--{name}={port}" for name, port in ports.items()),
         "--engine=litert",
     )
     assert done.returncode == 2
-    assert f"Cannot listen on 127.0.0.1:{taken}" in done.stderr
+    assert f"Cannot listen on 127.0.0.1:{ports[flag]} for {api}" in done.stderr
     assert server.stop() == 0
 
 
