@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.serving_load import Make, Shape, arrays, drive, grpc_client, rest_client, shopper
-from serving.engine import Deadline, Engine
+from serving.embedded.engine import Deadline, Engine
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "embedded_server.json"
@@ -90,10 +90,10 @@ def inside(folder: Path, engine_name: str, shape: Shape, batch: int, seconds: fl
 
 def _engine(name: str) -> Engine:
     if name == "litert":
-        from serving.litert_engine import LiteRtEngine  # noqa: PLC0415  (TensorFlow stays out)
+        from serving.embedded.litert_engine import LiteRtEngine  # noqa: PLC0415  (TensorFlow stays out)
 
         return LiteRtEngine(1)
-    from serving.savedmodel_engine import SavedModelEngine  # noqa: PLC0415
+    from serving.embedded.savedmodel_engine import SavedModelEngine  # noqa: PLC0415
 
     return SavedModelEngine(1, os.cpu_count() or 1)
 

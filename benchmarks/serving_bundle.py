@@ -8,10 +8,10 @@ import numpy as np
 from keras import layers, ops
 
 from benchmarks.serving_load import TEXT, Shape, shopper
-from model.bundle import export_bundle
-from model.card import Lineage
+from model.bundle.card import Lineage
+from model.bundle.export import export_bundle
+from model.bundle.signatures import Lengths
 from model.schema import INPUTS
-from model.signatures import Lengths
 
 DIM, HEADS = 64, 2
 

@@ -12,8 +12,8 @@ from typing import Any
 import grpc
 import numpy as np
 
-from serving import messages
-from serving.tensors import Array, encode
+from serving.embedded import messages
+from serving.embedded.tensors import Array, encode
 
 EVENT_TYPES = ("view", "click", "cart", "purchase")
 TEXT = {"history", "history_event_type", "frequent_items"}

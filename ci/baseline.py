@@ -7,7 +7,7 @@ from ci import artifacts, registry
 from ci.config import Config
 from ci.errors import RefusedError, UnavailableError
 from ci.workspace import digest_of
-from serving import record, releases
+from serving.host import record, releases
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ COMMANDS = (
         "vendor",
         "develop",
         "collect everything a machine without network needs",
-        "ci.vendoring:run",
+        "ci.locks.vendoring:run",
         takes="rest",
         example="bin/ci vendor /media/usb && bin/ci --offline /media/usb run",
     ),
@@ -132,7 +132,7 @@ COMMANDS = (
         "lock",
         "develop",
         "resolve requirements.txt again into the hash locks",
-        "ci.locking:run",
+        "ci.locks.locking:run",
         takes="rest",
     ),
 )

@@ -123,8 +123,8 @@ def is_ready(folder: Path) -> bool:
 
 
 def _make_role(role: str, arguments: list[str]) -> str:
-    from ci import installing  # noqa: PLC0415  only the first run needs it
     from ci.__main__ import check_usage  # noqa: PLC0415
+    from ci.locks import installing  # noqa: PLC0415  only the first run needs it
 
     check_usage(arguments)  # a slip of the pen is told now, not after two minutes
     return installing.install_role(role, offline_folder(arguments))

@@ -9,8 +9,8 @@ from ci.config import PROJECT, Config, read_secret
 from ci.console import duration, say
 from ci.errors import BadDataError, UnavailableError
 from ci.workspace import write_atomically
+from model.data.sources import Source, locate
 from model.schema import DataError, SourceUnavailableError
-from model.sources import Source, locate
 
 SHOP_FILE = "shop.db"
 RECORD = "shop.json"  # beside the shop: the settings that it was made with
@@ -50,9 +50,9 @@ def _record(config: Config) -> dict[str, object]:
 
 
 def _simulate(config: Config, target: Source) -> str:
-    from model.shop_writer import write_shop  # noqa: PLC0415  seconds of imports, seldom needed
-    from model.simulated_world import ShopSize  # noqa: PLC0415
-    from model.simulation import simulate  # noqa: PLC0415
+    from model.simulation.shop_writer import write_shop  # noqa: PLC0415  seconds of imports, seldom needed
+    from model.simulation.simulated_world import ShopSize  # noqa: PLC0415
+    from model.simulation.simulation import simulate  # noqa: PLC0415
 
     started = time.monotonic()
     size = ShopSize(**config.simulator.model_dump())

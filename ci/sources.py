@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from ci.config import Config, read_secret
 from ci.simulating import ensure_shop
-from model.columns import choose_event_columns, choose_item_columns
-from model.sources import Source, glance
+from model.data.columns import choose_event_columns, choose_item_columns
+from model.data.sources import Source, glance
 
 SIMULATOR = "simulator"
 SAME = "source"  # the log's own rows describe their items
@@ -91,7 +91,7 @@ def source_facts(config: Config, remembered: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fingerprint(name: str, source: Source, config: Config) -> dict[str, Any]:
-    from model.fingerprint import fingerprint  # noqa: PLC0415  needs DuckDB, a no-op does not
+    from model.data.fingerprint import fingerprint  # noqa: PLC0415  needs DuckDB, a no-op does not
 
     def choose(found: list[str]) -> dict[str, str]:
         if name == "catalogue":

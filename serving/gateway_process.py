@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from serving import control, gateway
-from serving.acceptor import HttpServer
-from serving.control import Caller, Order, RefusedOrderError
-from serving.model_client import ModelClient
-from serving.shoppers import ShopperStore
-from serving.turnstile import Turnstile
+from serving.gateway import app as gateway
+from serving.gateway.acceptor import HttpServer
+from serving.gateway.model_client import ModelClient
+from serving.gateway.shoppers import ShopperStore
+from serving.gateway.turnstile import Turnstile
+from serving.host import control
+from serving.host.control import Caller, Order, RefusedOrderError
 
 FINISH_SECONDS = 8.0
 

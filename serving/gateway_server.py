@@ -12,9 +12,9 @@ from pathlib import Path
 
 import uvicorn
 
-from serving import gateway
-from serving.model_client import ModelClient
-from serving.shoppers import ShopperStore
+from serving.gateway import app as gateway
+from serving.gateway.model_client import ModelClient
+from serving.gateway.shoppers import ShopperStore
 
 # What `bin/ci image` packs: the release's description beside what the gateway knows of shoppers.
 DESCRIPTION = "gateway.json"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from serving.batching import BatchedModel
-from serving.config_files import (
+from serving.embedded.batching import BatchedModel
+from serving.embedded.config_files import (
     BatchingSettings,
     model_settings,
     read_batching,
@@ -18,17 +18,17 @@ from serving.config_files import (
     read_model_config,
     single_model,
 )
-from serving.config_poll import ConfigPoll
-from serving.engine import Deadline, Engine, Model
-from serving.flags import Flags, parse
-from serving.grpc_service import GrpcServer
-from serving.manager import Manager, ManagerSettings
-from serving.rest_service import RestApi, RestServer
-from serving.service import Service
-from serving.status import ServingError
+from serving.embedded.config_poll import ConfigPoll
+from serving.embedded.engine import Deadline, Engine, Model
+from serving.embedded.flags import Flags, parse
+from serving.embedded.grpc_service import GrpcServer
+from serving.embedded.manager import Manager, ManagerSettings
+from serving.embedded.rest_service import RestApi, RestServer
+from serving.embedded.service import Service
+from serving.embedded.status import ServingError
+from serving.embedded.versions import Load
+from serving.embedded.warmup import replay
 from serving.stop_signals import StopSignals
-from serving.versions import Load
-from serving.warmup import replay
 
 _LOG: Final = logging.getLogger(__name__)
 _DRAIN_SECONDS: Final = 30.0
@@ -162,11 +162,11 @@ def _config(flags: Flags) -> Any:
 
 def _engine(flags: Flags) -> Engine:
     if flags.engine == "litert":
-        from serving.litert_engine import LiteRtEngine  # noqa: PLC0415
+        from serving.embedded.litert_engine import LiteRtEngine  # noqa: PLC0415
 
         return LiteRtEngine(flags.tensorflow_inter_op_parallelism or os.cpu_count() or 1)
     # TensorFlow takes seconds to import, and a host with the LiteRT engine has none
-    from serving.savedmodel_engine import SavedModelEngine  # noqa: PLC0415
+    from serving.embedded.savedmodel_engine import SavedModelEngine  # noqa: PLC0415
 
     return SavedModelEngine(
         flags.tensorflow_intra_op_parallelism,

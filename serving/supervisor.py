@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving import control, daemon, outbox, processes, record, releases
-from serving.control import Caller, Order, RefusedOrderError
-from serving.host import LOOPBACK, SOURCES, Host, forget_sockets, socket_folder
-from serving.record import Record
-from serving.recovery import find_listener, recover, restore
-from serving.rollout import Request, Rollout
+from serving.host import control, daemon, outbox, processes, record, releases
+from serving.host.colours import LOOPBACK, SOURCES, Host, forget_sockets, socket_folder
+from serving.host.control import Caller, Order, RefusedOrderError
+from serving.host.record import Record
+from serving.host.recovery import find_listener, recover, restore
+from serving.host.rollout import Request, Rollout
 
 SOCKET = "supervisor.sock"
 WATCH_SECONDS = 0.5
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 def fingerprint() -> str:
     """What this supervisor is made of: its interpreter and the sources of its room."""
     whole = hashlib.sha256(sys.executable.encode())
-    for path in sorted((SOURCES / "serving").glob("*.py")):
+    for path in sorted((SOURCES / "serving").rglob("*.py")):
         whole.update(path.read_bytes())
     return whole.hexdigest()[:16]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ci.installing import install_uv
+from ci.locks.installing import install_uv
 from tests.wheels import Index, build_wheel, lock_line, serving
 
 ROOT = Path(__file__).resolve().parent.parent

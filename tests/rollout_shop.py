@@ -17,8 +17,8 @@ from ci import registry
 from ci.config import Config, Options, load_config
 from ci.rollout import client, placing
 from ci.workspace import Workspace, digest_of, remove
-from serving import processes, record
-from serving.record import Record
+from serving.host import processes, record
+from serving.host.record import Record
 
 ITEMS = 20  # of the bundle in tests/serving/bundles.py
 NOW = 1_700_000_000

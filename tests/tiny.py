@@ -6,10 +6,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from model.bundle import export_bundle
-from model.card import Lineage
+from model.bundle.card import Lineage
+from model.bundle.export import export_bundle
+from model.bundle.signatures import Lengths
 from model.schema import Input
-from model.signatures import Lengths
 
 LENGTHS = Lengths(history=6, frequent=4, top_k=10)
 ITEMS = 20

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ci.errors import BadDataError
+from ci.evaluating.per_user import CHALLENGER, LIVE, Scores
 from ci.judging.clause import Clause, Outcome, figure, missing
-from ci.per_user import CHALLENGER, LIVE, Scores
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ci.judging.clause import Clause, Outcome
+from ci.judging.statistics import (
+    Floats,
+    Interval,
+    Mask,
+    interval_of,
+    percentile_ends,
+    resampled_means,
+)
 from ci.settings import GateSettings
-from ci.statistics import Floats, Interval, Mask, interval_of, percentile_ends, resampled_means
 
 
 @dataclass(frozen=True)

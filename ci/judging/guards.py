@@ -2,8 +2,8 @@
 
 from ci.judging.clause import Clause, number
 from ci.judging.comparison import clause_of
+from ci.judging.statistics import Interval
 from ci.settings import GateSettings
-from ci.statistics import Interval
 
 
 def judge_must_beat(

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ci.evaluating.per_user import CHALLENGER, LIVE, Scores
 from ci.judging.admission import (
     UNKNOWN_BEGINNING,
     Beginning,
@@ -18,7 +19,6 @@ from ci.judging.comparison import Column, Comparison
 from ci.judging.guards import judge_coverage, judge_must_beat, judge_ratio, not_measured
 from ci.judging.noninferiority import judge_non_inferiority, report_power, report_superiority
 from ci.judging.slice_harm import SliceFigures, judge_slices
-from ci.per_user import CHALLENGER, LIVE, Scores
 from ci.settings import GateSettings
 
 POPULARITY = "popularity_at_10"

@@ -2,8 +2,8 @@
 
 from ci.judging.clause import Clause, number
 from ci.judging.comparison import clause_of
+from ci.judging.statistics import Interval, deciding_users, promotion_power
 from ci.settings import GateSettings
-from ci.statistics import Interval, deciding_users, promotion_power
 
 
 def judge_non_inferiority(difference: Interval, live: float, settings: GateSettings) -> Clause:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from ci.judging.clause import Clause, number
 from ci.judging.comparison import clause_of
+from ci.judging.statistics import Interval, harm_p_value, holm
 from ci.settings import GateSettings
-from ci.statistics import Interval, harm_p_value, holm
 
 
 @dataclass(frozen=True)

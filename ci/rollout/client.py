@@ -18,10 +18,11 @@ from ci.errors import (
     UnavailableError,
     UsageError,
 )
-from serving import control, processes, record, supervisor
-from serving.control import Order, RefusedOrderError
-from serving.host import SOURCES
-from serving.record import Record
+from serving import supervisor
+from serving.host import control, processes, record
+from serving.host.colours import SOURCES
+from serving.host.control import Order, RefusedOrderError
+from serving.host.record import Record
 
 # A daemon that outlives a build must not look like a part of it (Jenkins ends such processes by
 # their environment), nor carry the build's secrets around.

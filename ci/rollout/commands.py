@@ -6,9 +6,10 @@ from ci.errors import RefusedError, RolloutUndoneError, UnavailableError, UsageE
 from ci.rollout import client, ledger
 from ci.rollout.served import ask_served, url_of
 from ci.workspace import digest_of
-from serving import releases, supervisor
-from serving.control import Order
-from serving.record import Record, Release
+from serving import supervisor
+from serving.host import releases
+from serving.host.control import Order
+from serving.host.record import Record, Release
 
 
 def _record(config: Config) -> Record:

@@ -10,9 +10,9 @@ from ci.config import TASK, Config
 from ci.errors import RefusedError
 from ci.rollout.users import write_users
 from ci.workspace import Workspace, digest_of, remove
-from serving import releases
-from serving.record import VERIFIED, Record
-from serving.releases import Placed, folder_of
+from serving.host import releases
+from serving.host.record import VERIFIED, Record
+from serving.host.releases import Placed, folder_of
 
 # Enough to go back over several bad releases; each is as large as its bundle.
 RELEASES_KEPT = 5

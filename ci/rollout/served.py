@@ -8,12 +8,12 @@ from typing import Any
 from ci.config import Config
 from ci.errors import RolloutUndoneError, UnavailableError
 from ci.rollout.client import find_record
-from serving import releases
-from serving.calls import CallError, call
-from serving.host import LOOPBACK, POLL_SECONDS
-from serving.record import Record
-from serving.shoppers import example_user
-from serving.verification import UnhealthyError, verify_gateway
+from serving.gateway.shoppers import example_user
+from serving.host import releases
+from serving.host.calls import CallError, call
+from serving.host.colours import LOOPBACK, POLL_SECONDS
+from serving.host.record import Record
+from serving.host.verification import UnhealthyError, verify_gateway
 
 
 @dataclass(frozen=True)

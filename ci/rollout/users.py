@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.schema import EVENT_TYPES, ItemColumn
-from serving.shoppers import INDEX, SCHEMA
+from serving.gateway.shoppers import INDEX, SCHEMA
 
 # The frequent items count over all that is packed, in training over all that there is: the two
 # agree for every shopper with no more events than this. A wholesaler's 2,000 take 2 ms to read.

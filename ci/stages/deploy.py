@@ -9,8 +9,8 @@ from ci.rollout import client, ledger, placing
 from ci.rollout.commands import progress
 from ci.rollout.served import Served, ask_served, example, wait_served
 from ci.workspace import Workspace
-from serving.record import Colour
-from serving.releases import Placed
+from serving.host.record import Colour
+from serving.host.releases import Placed
 
 
 def run(config: Config, workspace: Workspace) -> str:

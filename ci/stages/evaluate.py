@@ -8,8 +8,8 @@ from ci import artifacts
 from ci.baseline import find_baseline
 from ci.config import Config
 from ci.errors import RefusedError
-from ci.per_user import write_scores
-from ci.pseudonyms import read_salt
+from ci.evaluating.per_user import write_scores
+from ci.evaluating.pseudonyms import read_salt
 from ci.workspace import Workspace, digest_of
 
 
@@ -31,10 +31,10 @@ def run(config: Config, workspace: Workspace) -> str:
     described = workspace.read_json("bundle.json", "export")
     challenger = bundle_folder(config, workspace, described)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from ci.evaluation import Bundle, Contest, evaluate  # noqa: PLC0415  imports TensorFlow
-    from ci.figures import describe_evaluation  # noqa: PLC0415
-    from ci.scoring import load_metrics  # noqa: PLC0415
-    from model.dataset import Dataset  # noqa: PLC0415
+    from ci.evaluating.evaluation import Bundle, Contest, evaluate  # noqa: PLC0415  imports TensorFlow
+    from ci.evaluating.figures import describe_evaluation  # noqa: PLC0415
+    from ci.evaluating.scoring import load_metrics  # noqa: PLC0415
+    from model.data.dataset import Dataset  # noqa: PLC0415
 
     rungs = sorted(workspace.require("ladder", "train").glob("*.keras"))
     contest = Contest(

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from model.card import Lineage
-    from model.dataset import Dataset
-    from model.signatures import Lengths
+    from model.bundle.card import Lineage
+    from model.bundle.signatures import Lengths
+    from model.data.dataset import Dataset
 
 GOLDEN_SHOPPERS = 30
 
@@ -27,10 +27,10 @@ def run(config: Config, workspace: Workspace) -> str:
         UnavailableError: The registry does not answer.
     """
     # TensorFlow takes seconds to import; whoever only asks what this stage depends on goes without.
-    from model.bundle import export_bundle  # noqa: PLC0415
-    from model.dataset import Dataset  # noqa: PLC0415
-    from model.recommender import load  # noqa: PLC0415
-    from model.signatures import Lengths  # noqa: PLC0415
+    from model.bundle.export import export_bundle  # noqa: PLC0415
+    from model.bundle.signatures import Lengths  # noqa: PLC0415
+    from model.data.dataset import Dataset  # noqa: PLC0415
+    from model.rungs.recommender import load  # noqa: PLC0415
 
     training = workspace.read_json("training.json", "train")
     dataset = Dataset.load(workspace.require("dataset", "prepare"))
@@ -69,7 +69,7 @@ def lineage(training: dict[str, Any], shop: str, revision: str) -> "Lineage":
         shop: Name of the shop.
         revision: Commit of the code.
     """
-    from model.card import Lineage  # noqa: PLC0415
+    from model.bundle.card import Lineage  # noqa: PLC0415
 
     return Lineage(
         model=training["model"],
@@ -92,7 +92,7 @@ def golden_inputs(dataset: "Dataset", lengths: "Lengths") -> "dict[str, npt.NDAr
     """
     import numpy as np  # noqa: PLC0415
 
-    from model.reference import string_inputs  # noqa: PLC0415
+    from model.bundle.reference import string_inputs  # noqa: PLC0415
     from model.schema import Input  # noqa: PLC0415
 
     activity = np.argsort(np.bincount(dataset.user_index, minlength=dataset.users), kind="stable")

@@ -7,12 +7,12 @@ from typing import Any
 from ci import registry
 from ci.config import Config
 from ci.errors import BadDataError, HeldError, InconclusiveError
+from ci.evaluating.per_user import LIVE, read_scores
 from ci.judging.admission import Beginning
 from ci.judging.judge import Verdict, judge
-from ci.per_user import LIVE, read_scores
-from ci.verdict import write_verdict
+from ci.judging.verdict import write_verdict
 from ci.workspace import Workspace, remove
-from serving import record
+from serving.host import record
 
 
 def run(config: Config, workspace: Workspace) -> str:

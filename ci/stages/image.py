@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DECIDED_OTHERWISE = {"HOLD": HeldError, "INCONCLUSIVE": InconclusiveError}
 # The gateway is these files and the packages of its lock.
-GATEWAY_CODE = ("serving/*.py", "model/__init__.py", "model/schema.py", "model/history.py")
+GATEWAY_CODE = ("serving/**/*.py", "model/__init__.py", "model/schema.py", "model/history.py")
 GATEWAY_LOCK = "requirements/gateway.lock"
 
 

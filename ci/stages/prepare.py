@@ -8,8 +8,8 @@ from ci.sources import catalogue_source, event_source, source_facts
 from ci.workspace import Workspace
 
 if TYPE_CHECKING:
-    from model.accounting import Accounting
-    from model.preparing import Preparation
+    from model.data.accounting import Accounting
+    from model.data.preparing import Preparation
 
 
 REMEMBERED = ".stages/sources.json"
@@ -39,10 +39,10 @@ def run(config: Config, workspace: Workspace) -> str:
     """
     import pyarrow.parquet as pq  # noqa: PLC0415  seconds of imports that a reused stage saves
 
-    from model.dataset_files import meta_of, write_dataset  # noqa: PLC0415
-    from model.engines import DuckDBEngine, Engine, PostgreSQLEngine  # noqa: PLC0415
-    from model.preparing import prepare  # noqa: PLC0415
-    from model.truth import bot_cut, oracle_score  # noqa: PLC0415
+    from model.data.dataset_files import meta_of, write_dataset  # noqa: PLC0415
+    from model.data.engines import DuckDBEngine, Engine, PostgreSQLEngine  # noqa: PLC0415
+    from model.data.preparing import prepare  # noqa: PLC0415
+    from model.simulation.truth import bot_cut, oracle_score  # noqa: PLC0415
 
     wanted = preparation_of(config)
     with contextlib.ExitStack() as stack:
@@ -74,10 +74,10 @@ def line_of(accounting: "Accounting", meta: dict[str, Any]) -> str:
 
 
 def preparation_of(config: Config) -> "Preparation":
-    """The settings of `[data]` in the words of `model/preparing.py`."""
-    from model.cleaning import Limits  # noqa: PLC0415
-    from model.contract import Meaning  # noqa: PLC0415
-    from model.preparing import Preparation  # noqa: PLC0415
+    """The settings of `[data]` in the words of `model/data/preparing.py`."""
+    from model.data.cleaning import Limits  # noqa: PLC0415
+    from model.data.contract import Meaning  # noqa: PLC0415
+    from model.data.preparing import Preparation  # noqa: PLC0415
 
     data = config.data
     return Preparation(

@@ -10,9 +10,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ci.config import Config
 from ci.errors import UsageError
 from ci.workspace import Workspace, remove
-from model.dataset import Dataset
-from model.recommender import save
-from model.training import TrainSettings, train
+from model.data.dataset import Dataset
+from model.rungs.recommender import save
+from model.rungs.training import TrainSettings, train
 
 CHECKPOINTS = "checkpoints"
 

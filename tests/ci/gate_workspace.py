@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ci.per_user import Scores, write_scores
+from ci.evaluating.per_user import Scores, write_scores
 
 WINDOW = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-15T00:00:00Z"}
 METRICS = ("ndcg_at_10", "hit_rate_at_10", "revenue_at_10", "debiased_ndcg_at_10")

@@ -13,7 +13,7 @@ from ci import registry
 from ci.__main__ import main
 from ci.config import load_config
 from ci.workspace import remove
-from model.dataset import Dataset
+from model.data.dataset import Dataset
 from tests.shop import SMALL
 
 SETTINGS = """
@@ -83,9 +83,9 @@ def test_challenger_and_rungs_are_scored_on_the_same_shoppers(story):
 
 
 def test_the_metrics_are_those_of_the_keras_model(story):
-    """Another way to the same figure: the trained model scored by `model/validation.py`."""
-    from model.recommender import FitContext, load
-    from model.validation import Window
+    """Another way to the same figure: the trained model scored by `model/rungs/validation.py`."""
+    from model.rungs.recommender import FitContext, load
+    from model.rungs.validation import Window
 
     dataset = Dataset.load(story.task / "dataset")
     lengths = story.config.model.history_length, story.config.model.frequent_length

@@ -10,14 +10,14 @@ import pytest
 from ci import artifacts
 from ci.config import load_config
 from ci.errors import UsageError
-from ci.parity import answers_of, check_engine, parity
+from ci.evaluating.parity import answers_of, check_engine, parity
 from ci.stages import export, prepare, train
 from ci.workspace import Workspace, digest_of
-from model.bundle import load_bundle, read_card
-from model.card import golden_requests
-from model.dataset import Dataset
-from model.recommender import load, save
-from model.reference import reference_answers, string_inputs
+from model.bundle.card import golden_requests
+from model.bundle.export import load_bundle, read_card
+from model.bundle.reference import reference_answers, string_inputs
+from model.data.dataset import Dataset
+from model.rungs.recommender import load, save
 from model.schema import Input, Output
 
 SETTINGS = """
@@ -149,8 +149,8 @@ def test_a_model_of_other_data_is_refused(exported, tmp_path):
         other.path(name).symlink_to(workspace.path(name))
     dataset = Dataset.load(workspace.path("dataset"))
     small = np.arange(1, 5)
-    from model.popularity import Popularity
-    from model.recommender import as_model
+    from model.rungs.popularity import Popularity
+    from model.rungs.recommender import as_model
 
     model = as_model(Popularity(len(small), name="popularity"), 8, 5)
     save(model, other.path("model.keras"))

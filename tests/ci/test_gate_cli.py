@@ -11,7 +11,7 @@ import pytest
 from ci import registry
 from ci.__main__ import main
 from ci.config import load_config
-from serving import record
+from serving.host import record
 from tests.ci.gate_workspace import live_scores, make_evaluation, make_scores, write_workspace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -181,7 +181,7 @@ def test_the_gateways_files_are_complete(bundle, tmp_path):
     script = (
         "import pathlib, sys\n"
         "from serving.gateway_server import read_release, USERS\n"
-        "from serving.shoppers import ShopperStore\n"
+        "from serving.gateway.shoppers import ShopperStore\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "print(read_release(folder), len(ShopperStore(folder / USERS).events('anna')))\n"
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'tensorflow', 'ci'}))\n"

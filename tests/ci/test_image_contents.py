@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from ci.config import PROJECT
+from ci.evaluating.parity import answers_of, parity
 from ci.images import normalised_tar
-from ci.parity import answers_of, parity
 from ci.stages import image
-from model.card import golden_answers
+from model.bundle.card import golden_answers
 from tests.ci.judged_shop import COMPOSE, card_of, open_shop
 from tests.serving.servers import free_port, wait_until
 from tests.tiny import export_tiny

@@ -11,8 +11,13 @@ from ci.config import Options, load_config
 from ci.services import find_program
 from ci.stages import render
 from ci.workspace import Workspace, digest_of
-from model.card import BATCH_SIZES
-from serving.config_files import model_settings, read_batching, read_metrics_path, read_model_config
+from model.bundle.card import BATCH_SIZES
+from serving.embedded.config_files import (
+    model_settings,
+    read_batching,
+    read_metrics_path,
+    read_model_config,
+)
 from tests.services import require_service
 
 GOLDEN = Path(__file__).with_name("manifests")

@@ -3,11 +3,11 @@
 import contextlib
 from pathlib import Path
 
-from model.cleaning import Limits
-from model.contract import Meaning
-from model.engines import DuckDBEngine
-from model.preparing import Preparation, Prepared, prepare
-from model.sources import Source
+from model.data.cleaning import Limits
+from model.data.contract import Meaning
+from model.data.engines import DuckDBEngine
+from model.data.preparing import Preparation, Prepared, prepare
+from model.data.sources import Source
 
 HEADER = "event_id,user_id,item_id,event_type,query,position,quantity,price,timestamp"
 LOOSE = Limits(

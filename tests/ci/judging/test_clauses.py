@@ -9,8 +9,8 @@ from ci.judging.clause import Clause, decide, describe, figure, number
 from ci.judging.guards import judge_coverage, judge_must_beat, judge_ratio
 from ci.judging.noninferiority import judge_non_inferiority, report_power, report_superiority
 from ci.judging.slice_harm import SliceFigures, judge_slices
+from ci.judging.statistics import Interval
 from ci.settings import GateSettings
-from ci.statistics import Interval
 
 GATE = GateSettings()  # margin 3 %, slice margin 10 %, slices from 200 users on
 LIVE = 0.2  # so the margin is 0.006

@@ -10,9 +10,9 @@ import sys
 from typing import Any
 
 from serving import supervisor
-from serving.host import Host
-from serving.record import Colour
-from serving.rollout import Rollout
+from serving.host.colours import Host
+from serving.host.record import Colour
+from serving.host.rollout import Rollout
 from serving.supervisor import Supervisor
 
 DIES_AT = os.environ["DIES_AT"]

@@ -10,8 +10,8 @@ import pytest
 from ci.__main__ import main
 from ci.rollout import client, ledger
 from ci.rollout.served import ask_served
-from serving import releases
-from serving.host import SOURCES
+from serving.host import releases
+from serving.host.colours import SOURCES
 from tests.rollout_shop import Shop, eventually, running
 
 

@@ -3,15 +3,15 @@
 import json
 
 import pytest
+from tests.serving.test_record import line
 
 from ci import registry
 from ci.config import load_config
 from ci.errors import UnavailableError
 from ci.rollout import ledger
-from serving import outbox
-from serving.record import Record
+from serving.host import outbox
+from serving.host.record import Record
 from tests.rollout_shop import Shop
-from tests.serving.test_record import line
 
 
 def reported(shop: Shop, *lines) -> Record:

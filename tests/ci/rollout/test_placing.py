@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
+from tests.serving.test_record import colour, line
 
 from ci.config import load_config
 from ci.errors import RefusedError, UsageError
 from ci.rollout import placing
 from ci.workspace import digest_of
-from serving import releases
-from serving.record import Record
-from serving.releases import ReleaseError, folder_of
+from serving.host import releases
+from serving.host.record import Record
+from serving.host.releases import ReleaseError, folder_of
 from tests.rollout_shop import Shop
-from tests.serving.test_record import colour, line
 
 
 def test_a_placed_release_holds_the_bundle_and_the_shoppers(shop: Shop):

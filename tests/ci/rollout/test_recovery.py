@@ -12,9 +12,9 @@ import pytest
 from ci.errors import RolloutUndoneError, UnavailableError
 from ci.rollout import client, placing
 from ci.rollout.served import ask_served
-from serving import processes, record
-from serving.host import SOURCES
-from serving.processes import ProcessIdentity
+from serving.host import processes, record
+from serving.host.colours import SOURCES
+from serving.host.processes import ProcessIdentity
 from tests.rollout_shop import Shop, eventually, open_shop, running
 from tests.shoppers import Shoppers
 

@@ -9,7 +9,7 @@ import pytest
 
 from ci.rollout.users import EVENTS_PER_USER, write_users
 from model.history import Event
-from serving.shoppers import ShopperStore, example_user
+from serving.gateway.shoppers import ShopperStore, example_user
 from tests.rollout_shop import NOW, write_dataset
 
 

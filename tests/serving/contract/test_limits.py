@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.rest_service import MAX_BODY_BYTES
+from serving.embedded.rest_service import MAX_BODY_BYTES
 
 PREDICT = "/v1/models/next_item:predict"
 

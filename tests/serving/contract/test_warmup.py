@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.messages import PredictionLog
-from serving.tfrecord import masked_crc32c
+from serving.embedded.messages import PredictionLog
+from serving.embedded.tfrecord import masked_crc32c
 from tests.serving.bundles import place, random_row
 
 pytestmark = pytest.mark.lifecycle

@@ -1,0 +1,1 @@
+"""Hash locks: resolved, installed, vendored."""

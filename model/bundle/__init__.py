@@ -1,0 +1,1 @@
+"""A trained model as the immutable folder that is served."""

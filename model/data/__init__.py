@@ -1,0 +1,1 @@
+"""From a shop's rows to a split, numbered dataset."""

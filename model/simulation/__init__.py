@@ -1,0 +1,1 @@
+"""The simulated shop whose best reachable score is known."""

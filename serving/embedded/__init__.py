@@ -1,0 +1,1 @@
+"""The embedded server: TensorFlow Serving's API over engines, its protocol without TensorFlow."""

@@ -1,0 +1,1 @@
+"""The shopper's door: recommendations over HTTP from one release, without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Two colours on one host: supervised, switched, recorded; standard library only."""

@@ -1,0 +1,258 @@
+"""Changes the release that serves: start, verify, switch, confirm; undone where it is not healthy.
+
+The record is written before each step, and names the new colour as live before its first answer:
+a supervisor that dies anywhere is followed by one that reads the record and puts the traffic
+where it says. Releases never go back on a host except by a rollback or an undo.
+"""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from serving.gateway.shoppers import example_user
+from serving.host import releases
+from serving.host.colours import LOOPBACK, Host
+from serving.host.control import Caller, RefusedOrderError
+from serving.host.record import Colour, Release
+from serving.host.verification import UnhealthyError, verify_gateway, verify_model
+
+ORDER_TROUBLE = (OSError, RefusedOrderError)
+
+
+class AbandonedError(Exception):
+    """Whoever asked for the rollout went away before the traffic moved."""
+
+
+EXPECTED = (UnhealthyError, AbandonedError, *ORDER_TROUBLE)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks for what."""
+
+    kind: Literal["deploy", "rollback"]
+    digest: str
+    who: str
+    commit: str
+
+
+async def switch(host: Host, target: Colour) -> None:
+    """Move the traffic to the recorded live colour; nothing is lost, nothing goes back.
+
+    First the target holds what reaches it by the public socket, then every other colour stops
+    taking connections and passes on what begins on those it has, then the target serves.
+
+    Raises:
+        OSError: The target does not answer.
+        RefusedOrderError: The target refuses.
+    """
+    async with host.traffic:
+        if host.record.live != target.name:
+            return  # the record moved on while this waited for its turn
+        await host.order(target, order="wait")
+        for colour in list(host.record.colours.values()):
+            if colour is not target:
+                with contextlib.suppress(*ORDER_TROUBLE):  # a dead colour answers nobody either
+                    address = f"{LOOPBACK}:{target.gateway_port}"
+                    await host.order(colour, order="relay", address=address)
+        await host.order(target, order="serve")
+
+
+class Rollout:
+    """One change of release on a host.
+
+    Args:
+        host: Where.
+        request: What is asked for, by whom.
+        caller: Hears of progress; when it hangs up before the switch, all is undone.
+    """
+
+    def __init__(self, host: Host, request: Request, caller: Caller) -> None:
+        self.host = host
+        self.record = host.record
+        self.request = request
+        self.caller = caller
+        self._placed = releases.load(host.home, request.digest)
+        self._failed_before: dict[int, int] = {}
+        self._started = time.monotonic()
+        number = max((one.number for one in self.record.history), default=0) + 1
+        self.line = Release(
+            number=number,
+            kind=request.kind,
+            model_version=self._placed.model_version,
+            digest=request.digest,
+            engine=self._placed.engine,
+            state="starting",
+            who=request.who,
+            commit=request.commit or self._placed.commit,
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def enter(self, step: str, what: str) -> None:
+        """Write down and tell a step that the caller may still call off by going away.
+
+        Raises:
+            AbandonedError: The caller is gone.
+        """
+        if self.caller.is_gone:
+            raise AbandonedError(f"the caller went away before the step `{step}`")
+        self.tell(step, what)
+
+    def tell(self, step: str, what: str) -> None:
+        """Write down and tell the step that begins now."""
+        self.line.step = step
+        self.host.save()
+        self.caller.say(step=step, what=what)
+
+    async def run(self) -> Release:
+        """Carry the rollout out.
+
+        Returns:
+            The line of the history; its state is `live`, or `failed` with the reason.
+        """
+        self.record.history.append(self.line)
+        former = self.record.live_colour
+        self._failed_before = await self._failed_by_gateway()
+        colour: Colour | None = None
+        try:
+            colour = await self._bring_up()
+            await self._take_over(colour)
+        except Exception as error:
+            await self._undo(former, colour, str(error) or repr(error))
+            if not isinstance(error, EXPECTED):
+                raise  # a bug: undone all the same, and told as one
+        return self.line
+
+    async def _bring_up(self) -> Colour:
+        """A colour that holds the release, runs and is verified: the warm one, or a new one."""
+        held = self.record.holder_of(self.request.digest)
+        if held and await self._is_good(held):
+            return held
+        name = self.record.other
+        await self._make_room(name)
+        self.line.colour = name
+        self.enter(
+            "start", f"{name}: model server and gateway of release {self.line.model_version}"
+        )
+        colour = self.host.add(name, self._placed)
+        self.host.start_model(colour)
+        self.host.start_gateway(colour)
+        self.enter("load", f"{name}: waiting for the model ({colour.engine})")
+        await self.host.gateway_answers(colour)
+        await self.host.model_available(colour, self.caller)
+        self.enter("verify", f"{name}: golden requests and one shopper's recommendations")
+        await self._verify(colour)
+        return colour
+
+    async def _is_good(self, held: Colour) -> bool:
+        """Whether a colour that holds the release still runs and answers as it must."""
+        if held.state != "warm" or not self.host.is_running(held):
+            return False
+        self.line.colour = held.name
+        self.enter("verify", f"{held.name} still runs release {held.model_version}")
+        try:
+            await self._verify(held)
+        except UnhealthyError as error:
+            self.caller.say(step="verify", what=f"not healthy any more, starting anew: {error}")
+            return False
+        self.line.warm = True
+        return True
+
+    async def _make_room(self, name: str) -> None:
+        """End the colour whose place is needed, once its last connections are gone."""
+        colour = self.record.colours.get(name)
+        if colour is None:
+            return
+        self.enter("drain", f"{name}: ending warm release {colour.model_version}")
+        patience = self._placed.drain_seconds if self.host.is_running(colour) else 0.0
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            with contextlib.suppress(*ORDER_TROUBLE):
+                if (await self.host.order(colour, order="state"))["connections"] == 0:
+                    break
+            await asyncio.sleep(0.1)
+        await self.host.end(colour)
+
+    async def _verify(self, colour: Colour) -> None:
+        card = self._placed.card(self.host.home)
+        address = f"{LOOPBACK}:{colour.rest_port}"
+        await asyncio.to_thread(verify_model, address, self._placed, card)
+        await self._ask_gateway(colour.gateway_port)
+
+    async def _ask_gateway(self, port: int) -> dict[str, Any]:
+        user_id = example_user(self._placed.users(self.host.home))
+        address = f"{LOOPBACK}:{port}"
+        return await asyncio.to_thread(verify_gateway, address, self._placed, user_id)
+
+    async def _take_over(self, colour: Colour) -> None:
+        self.enter("switch", f"moving the traffic to {colour.name}")
+        self._write_live(colour)
+        await switch(self.host, colour)
+        # From here on nobody's leaving changes anything: the traffic has moved.
+        self.tell("confirm", f"port {self.record.port} must answer as this release")
+        await self._ask_gateway(self.record.port)
+        self.line.step = ""
+        self.line.seconds = round(time.monotonic() - self._started, 3)
+        self.line.failed_requests = await self._failed_since()
+        self.host.save()
+
+    def _write_live(self, colour: Colour) -> None:
+        """From now on this colour is where traffic belongs, whatever happens to us."""
+        former = self.record.live_colour
+        leaves: Literal["withdrawn", "previous"] = (
+            "withdrawn" if self.request.kind == "rollback" else "previous"
+        )
+        for line in self.record.history:
+            if line.state == "live":
+                line.state = leaves
+        if former:
+            former.state = "warm"
+        colour.state = "live"
+        self.record.live = colour.name
+        self.line.state = "live"
+        self.host.save()
+
+    async def _undo(self, former: Colour | None, colour: Colour | None, reason: str) -> None:
+        """Put the traffic back where it was and end what was begun."""
+        moved = self.line.state == "live"
+        self.line.state = "failed"
+        self.line.reason = reason
+        self.line.seconds = round(time.monotonic() - self._started, 3)
+        if moved:
+            self._write_back(former)
+        self.host.save()
+        if moved and former:
+            with contextlib.suppress(*ORDER_TROUBLE):  # dead: the watch restarts what is live
+                await switch(self.host, former)
+        unfinished = colour or self.record.colours.get(self.line.colour)
+        stays_warm = self.line.warm and unfinished and self.host.is_running(unfinished)
+        if unfinished and unfinished.name != self.record.live and not stays_warm:
+            await self.host.end(unfinished)
+        self.line.failed_requests = await self._failed_since()
+        self.host.save()
+
+    def _write_back(self, former: Colour | None) -> None:
+        for colour in self.record.colours.values():
+            colour.state = "live" if colour is former else "warm"
+        self.record.live = former.name if former else ""
+        if former:
+            line = self.record.latest_of(former.digest)
+            if line:
+                line.state = "live"
+
+    async def _failed_by_gateway(self) -> dict[int, int]:
+        """Public requests that each gateway running now answered with 5xx, by its process."""
+        failed = {}
+        for colour in list(self.record.colours.values()):
+            with contextlib.suppress(*ORDER_TROUBLE):
+                state = await self.host.order(colour, order="state")
+                failed[state["pid"]] = int(state["failed"])
+        return failed
+
+    async def _failed_since(self) -> int:
+        """Public requests that failed while this rollout was under way."""
+        now = await self._failed_by_gateway()
+        return sum(count - self._failed_before.get(pid, 0) for pid, count in now.items())
