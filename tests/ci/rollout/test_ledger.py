@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tests.serving.test_record import line
 
 from ci import registry
 from ci.config import load_config
@@ -12,6 +11,7 @@ from ci.rollout import ledger
 from serving.host import outbox
 from serving.host.record import Record
 from tests.rollout_shop import Shop
+from tests.serving.host.test_record import line
 
 
 def reported(shop: Shop, *lines) -> Record:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.serving.test_record import colour, line
 
 from ci.config import load_config
 from ci.errors import RefusedError, UsageError
@@ -13,6 +12,7 @@ from serving.host import releases
 from serving.host.record import Record
 from serving.host.releases import ReleaseError, folder_of
 from tests.rollout_shop import Shop
+from tests.serving.host.test_record import colour, line
 
 
 def test_a_placed_release_holds_the_bundle_and_the_shoppers(shop: Shop):

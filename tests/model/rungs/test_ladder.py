@@ -25,7 +25,7 @@ from model.rungs.repeat import Repeat
 from model.rungs.training import TrainSettings, rungs_to_fit, train
 from model.rungs.validation import Window
 from model.schema import CART, EVENT_TYPE_INDEX, PURCHASE, VIEW, Input
-from tests.model.shops import DAY, START, Row, dataset_of, tasteful_shop
+from tests.model.rungs.shops import DAY, START, Row, dataset_of, tasteful_shop
 
 LENGTH = 6
 CONTEXT = FitContext(until=START + 20 * DAY, history_length=LENGTH, frequent_length=4)

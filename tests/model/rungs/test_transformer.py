@@ -13,7 +13,7 @@ from model.rungs.sequences import LABEL_PLACE, PAIR_ITEM, PAIR_LABEL, PAIR_WEIGH
 from model.rungs.transformer import Transformer, TransformerSettings, spectral_embeddings
 from model.rungs.validation import Window
 from model.schema import PURCHASE, VIEW, Input, Output
-from tests.model.shops import DAY, START, Row, dataset_of, tasteful_shop
+from tests.model.rungs.shops import DAY, START, Row, dataset_of, tasteful_shop
 
 LENGTH, FREQUENT, ITEMS = 8, 4, 60
 SMALL = TransformerSettings(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.serving.bundles import place, random_row
+from tests.serving.embedded.test_flags import serve_arguments
 from tests.serving.servers import ROOT, ModelServer, free_port
-from tests.serving.test_flags import serve_arguments
 
 
 @pytest.fixture(scope="module")

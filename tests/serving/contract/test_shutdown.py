@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.serving.bundles import place
+from tests.serving.embedded.test_flags import serve_arguments
 from tests.serving.servers import entry, free_port, launch, model_config, wait_until
-from tests.serving.test_flags import serve_arguments
 
 pytestmark = pytest.mark.lifecycle
 A_SECOND = 200_000
