@@ -79,18 +79,28 @@ def _grouped(
     if EventColumn.TIMESTAMP in selected:
         column = selected[EventColumn.TIMESTAMP]
         moment = f"CAST(max({_quoted(column, mark)}) AS {text})"
-        day = _day(_quoted(column, mark), types[column], text)
+        day = _day(_quoted(column, mark), types[column], dialect)
     return (
         f"SELECT {day} AS day, count(*) AS total, CAST({checksum} AS {text}) AS checksum, "  # noqa: S608
         f"{moment} AS newest FROM {table} GROUP BY 1 ORDER BY 1"
     )
 
 
-def _day(column: str, kind: str, text: str) -> str:
+def _day(column: str, kind: str, dialect: str) -> str:
     """The first ten letters of a time, or the day of a number of (milli)seconds."""
-    if kind.startswith(("TIMESTAMP", "DATE", "VARCHAR")):
-        return f"left(CAST({column} AS {text}), 10)"
-    return f"floor({column} / CASE WHEN {column} < 1e11 THEN 86400 ELSE 86400000 END)"
+    letters = f"left(CAST({column} AS {'CHAR' if dialect == 'mysql' else 'VARCHAR'}), 10)"
+    if kind.startswith(("TIMESTAMP", "DATE")):
+        return letters
+    if kind != "VARCHAR":
+        return _day_of_number(column)
+    if dialect != "duckdb":
+        return letters
+    number = f"TRY_CAST({column} AS DOUBLE)"
+    return f"coalesce(CAST({_day_of_number(number)} AS VARCHAR), {letters})"
+
+
+def _day_of_number(number: str) -> str:
+    return f"floor({number} / CASE WHEN {number} < 1e11 THEN 86400 ELSE 86400000 END)"
 
 
 def _quoted(name: str, mark: str) -> str:

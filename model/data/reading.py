@@ -68,6 +68,9 @@ def attach(
 ) -> None:
     """Attach a database of another kind to DuckDB under a name."""
     load_extension(connection, location.kind)
+    if location.kind == "sqlite" and read_only:
+        # SQLite holds anything in any column: a word among numbers is one bad row, no failure.
+        connection.execute("SET sqlite_all_varchar = true")
     kind = "postgres" if location.kind == "postgresql" else location.kind
     options = f"TYPE {kind}{', READ_ONLY' if read_only else ''}"
     if location.host:

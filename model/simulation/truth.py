@@ -55,7 +55,7 @@ def oracle_score(
     found = engine.beside(source, ORACLE) if target == ("purchase", "all") else None
     if found is None or not found.num_rows:
         return None
-    if abs(found["oracle_at"][0].as_py() - prepared.moments.test_start) > NEAR_SECONDS:
+    if abs(int(found["oracle_at"][0].as_py()) - prepared.moments.test_start) > NEAR_SECONDS:
         return None
     rows = np.flatnonzero(prepared.events["split"] == TEST)
     targets = first_baskets(SimpleNamespace(**prepared.events), rows, purchases_only=True)
@@ -87,7 +87,8 @@ def _lists(found: pa.Table, prepared: Prepared) -> dict[int, list[int]]:
     users = {name: number for number, name in enumerate(prepared.users["user_id"])}
     items = {name: number for number, name in enumerate(prepared.items["item_id"], start=1)}
     lists: dict[int, list[int]] = {}
-    for row in found.sort_by("place").to_pylist():
+    rows = found.append_column("order", found["place"].cast(pa.int64()))  # SQLite gives text
+    for row in rows.sort_by("order").to_pylist():
         if row["user_id"] in users:
             lists.setdefault(users[row["user_id"]], []).append(items.get(row["item_id"], 0))
     return lists

@@ -1,6 +1,7 @@
 """Every rule of the contract on rows written by hand; what values mean in every type."""
 
 import datetime as dt
+import sqlite3
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -148,3 +149,16 @@ def test_all_rows_bad_is_refused_whatever_the_share(tmp_path):
     source = write_log(tmp_path / "a.csv", ["b1,,i1,view,,,1,2,2026-01-02"])
     with pytest.raises(DataError, match="1 of 1 rows"):
         prepared_from(source, max_bad_share=1.0)
+
+
+def test_a_word_among_sqlites_numbers_is_one_bad_row(tmp_path):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        columns = "user_id TEXT, item_id TEXT, timestamp INTEGER, price REAL"
+        database.execute(f"CREATE TABLE events ({columns})")
+        rows = [("u", "i", 1767225600, 2.5), ("u", "i", 1767225601, "free"), ("u", "i", "now", 1)]
+        database.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+    database.close()
+    source = Source(f"sqlite:///{tmp_path}/shop.db")
+    found = prepared_from(source, meaning=Meaning("view"))
+    assert found.accounting.reasons == {"price is no number": 1, "timestamp is no time": 1}
+    assert found.accounting.kept == 1

@@ -55,6 +55,11 @@ def test_numbers_of_seconds_or_milliseconds_have_days_too(tmp_path, unit):
     assert len(facts(Source(str(tmp_path / "a.parquet")))["days"]) == 2
 
 
+def test_seconds_as_text_have_days_too(tmp_path):
+    rows = [f"u,a,{1767225600 + second},x" for second in (0, 86_399, 86_400)]
+    assert len(facts(write_log(tmp_path / "a.csv", rows, HEADER))["days"]) == 2
+
+
 def test_a_catalogue_is_one_day(tmp_path):
     source = write_log(tmp_path / "items.csv", ["a,Tea", "b,Cup"], "item_id,title")
     found = facts(source, lambda columns: choose_item_columns(columns, source))
