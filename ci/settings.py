@@ -151,8 +151,8 @@ class GateSettings(Section):
     resamples: Annotated[int, Field(ge=200)] = 2_000
     seed: int = 7
     slice_margin: Annotated[float, Field(gt=0, lt=1)] = 0.10
-    min_users: PositiveInt = 100
-    min_slice_users: PositiveInt = 200
+    min_users: PositiveInt = 500
+    min_slice_users: PositiveInt = 100
     must_beat: bool = True
     max_cpu_ratio: Annotated[float, Field(gt=0)] = 1.2
     min_coverage_ratio: Share = 0.5

@@ -27,6 +27,7 @@ frequent_length = 10
 top_k = 20
 [gate]
 margin = 0.10
+min_users = 100
 min_slice_users = 100
 [serving]
 engine = "litert"

@@ -2,15 +2,16 @@
 
 from ci.judging.clause import Clause, number
 from ci.judging.comparison import clause_of
-from ci.judging.statistics import Interval, deciding_users, promotion_power
+from ci.judging.statistics import Interval, deciding_users, guarded_lower, promotion_power
 from ci.settings import GateSettings
 
 
 def judge_non_inferiority(difference: Interval, live: float, settings: GateSettings) -> Clause:
     """Compare the interval of (challenger - live) with the margin.
 
-    Lower end above -margin passes, upper end below -margin holds, else the data cannot decide
-    and the clause names the users that would, or the margin that would do.
+    Lower end above -margin passes (also after its correction for skewness), upper end below
+    -margin holds, else the data cannot decide and the clause names the users that would, or the
+    margin that would do.
 
     Args:
         difference: Interval of the mean per-user difference of the gate's metric.
@@ -28,7 +29,8 @@ def judge_non_inferiority(difference: Interval, live: float, settings: GateSetti
             "decide nothing. Widen `data.test_days` or wait for more purchases."
         )
         return clause_of(difference, "non_inferiority", rule, "inconclusive", advice)
-    if difference.lower > -margin:
+    lower = guarded_lower(difference, settings.confidence)
+    if lower > -margin:
         advice = "The challenger is not worse than the margin allows."
         return clause_of(difference, "non_inferiority", rule, "pass", advice)
     if difference.upper < -margin:
@@ -38,6 +40,11 @@ def judge_non_inferiority(difference: Interval, live: float, settings: GateSetti
         )
         return clause_of(difference, "non_inferiority", rule, "hold", advice)
     advice = _what_would_decide(difference, live, margin, settings)
+    if difference.lower > -margin:
+        advice = (
+            f"A few shoppers lose much (skewness {difference.skewness:.1f}), which moves the safe "
+            f"lower end to {number(lower)}. {advice}"
+        )
     return clause_of(difference, "non_inferiority", rule, "inconclusive", advice)
 
 
@@ -55,7 +62,7 @@ def _what_would_decide(
         )
     if live <= 0:
         return f"{by_users}. The live model scores {number(live)}, so no relative margin helps."
-    needed = -difference.lower / live
+    needed = -guarded_lower(difference, settings.confidence) / live
     return (
         f"{by_users}; at this number of users a margin above {needed:.1%} would do. "
         "Widen `data.test_days`, wait, or set `gate.margin` before looking at the next result."

@@ -24,6 +24,7 @@ class Interval:
         upper: Upper end of the interval.
         users: How many users it is over.
         error: Standard error of the mean, from the spread of the users' values.
+        skewness: Third standardised moment of the values; negative where rare values are low.
     """
 
     value: float
@@ -31,6 +32,7 @@ class Interval:
     upper: float
     users: int
     error: float
+    skewness: float = 0.0
 
 
 def resampled_means(
@@ -88,8 +90,14 @@ def interval_of(values: Floats, means: Floats, confidence: float) -> Interval:
         value = float(values[0])
         return Interval(value, value, value, len(values), 0.0)
     lower, upper = percentile_ends(means, confidence)
+    mean = float(values.mean())
     error = float(values.std(ddof=1)) / float(np.sqrt(len(values)))
-    return Interval(float(values.mean()), lower, upper, len(values), error)
+    return Interval(mean, lower, upper, len(values), error, _skewness(values))
+
+
+def _skewness(values: Floats) -> float:
+    spread = float(values.std())
+    return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
 
 
 def percentile_ends(draws: Floats, confidence: float) -> tuple[float, float]:
@@ -170,6 +178,19 @@ def deciding_users(interval: Interval, margin: float, confidence: float) -> int 
         return None
     ratio = _critical(confidence) * interval.error / distance
     return max(interval.users + 1, int(np.ceil(interval.users * ratio**2)) + 1)
+
+
+def guarded_lower(interval: Interval, confidence: float) -> float:
+    """The lower end, moved out where rare large losses make the percentile interval too short.
+
+    First-order Edgeworth correction of the studentised mean (Hall, The Bootstrap and Edgeworth
+    Expansion, 1992, section 2.6): mean - error * (z - skewness * (2 z^2 + 1) / (6 sqrt(n))), taken
+    where it lies below the percentile end. Harm that takes all hits from a few shoppers was
+    promoted 3 to 4 % of the time without it, 2 to 3 % with it (benchmarks/gate_power.py).
+    """
+    z = _critical(confidence)
+    shift = interval.skewness * (2 * z**2 + 1) / (6 * np.sqrt(interval.users))
+    return min(interval.lower, interval.value - interval.error * (z - float(shift)))
 
 
 def _critical(confidence: float) -> float:

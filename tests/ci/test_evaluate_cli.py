@@ -23,6 +23,7 @@ target = "hosts"
 [gate]
 baseline_environment = "live"
 margin = 0.10
+min_users = 100
 min_slice_users = 100
 """
 

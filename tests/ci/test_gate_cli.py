@@ -89,12 +89,12 @@ def test_hold_is_hold_again_when_nothing_changed(tmp_path, capsys):
 
 def test_inconclusive_names_users_and_margin(tmp_path, capsys):
     generator = np.random.default_rng(4)
-    scores = make_scores(LIVE[:150], generator.normal(0, 0.2, 150))
+    scores = make_scores(LIVE[:600], generator.normal(0, 0.2, 600))
     code, decided, _ = gate(tmp_path, scores)
     assert code == 11
     assert decided["decision"] == "INCONCLUSIVE"
     message = capsys.readouterr().err
-    assert "users instead of 150 would decide" in message
+    assert "users instead of 600 would decide" in message
     assert "would do" in message
 
 

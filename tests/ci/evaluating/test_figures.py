@@ -19,7 +19,7 @@ def test_each_metric_has_its_interval_and_coverage_has_none():
     )
     settings = GateSettings(resamples=4_000)
     seen = summarise(scores, {"challenger": 0.5, "live": 0.75}, settings)
-    # By enumeration (tests/ci/test_statistics.py) the interval of (0, 0, 3) is [0, 3].
+    # By enumeration (tests/ci/judging/test_statistics.py) the interval of (0, 0, 3) is [0, 3].
     assert seen["challenger"]["ndcg_at_10"] == {"value": 1.0, "lower": 0.0, "upper": 3.0}
     assert seen["challenger"]["own"] == dict.fromkeys(("value", "lower", "upper"))
     assert seen["live"]["ndcg_at_10"] == dict.fromkeys(("value", "lower", "upper"), 0.25)

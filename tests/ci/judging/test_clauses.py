@@ -12,7 +12,7 @@ from ci.judging.slice_harm import SliceFigures, judge_slices
 from ci.judging.statistics import Interval
 from ci.settings import GateSettings
 
-GATE = GateSettings()  # margin 3 %, slice margin 10 %, slices from 200 users on
+GATE = GateSettings()  # margin 3 %, slice margin 10 %, slices from 100 users on
 LIVE = 0.2  # so the margin is 0.006
 
 
@@ -51,6 +51,16 @@ def test_inconclusive_names_the_users_and_the_margin_that_would_decide():
 def test_no_number_of_users_decides_on_the_margin_itself():
     clause = judge_non_inferiority(interval(-0.006, -0.01, 0.002), LIVE, GATE)
     assert "no number of users would decide" in clause.advice
+
+
+def test_rare_large_losses_must_leave_room_to_the_margin():
+    seen = Interval(-0.001, -0.0055, 0.003, 900, 0.0022, skewness=-8.0)
+    clause = judge_non_inferiority(seen, LIVE, GATE)
+    # -0.001 - 0.0022 * (1.96 + 8 * 1.447 / 30) = -0.00616, below the margin's -0.006.
+    assert clause.outcome == "inconclusive"
+    assert "A few shoppers lose much (skewness -8.0)" in clause.advice
+    assert "lower end to -0.00616" in clause.advice
+    assert "a margin above 3.1% would do" in clause.advice
 
 
 def test_too_few_users_decide_nothing_however_equal_they_are():
@@ -118,7 +128,7 @@ def test_holm_runs_over_all_slices_of_all_dimensions():
 
 
 def test_a_small_slice_is_shown_and_does_not_weaken_the_others():
-    small = [part(str(number), -0.2, 0.01, users=199) for number in range(50)]
+    small = [part(str(number), -0.2, 0.01, users=99) for number in range(50)]
     clauses = judge_slices([part("tea", -0.042, 0.01), *small], LIVE, GATE)
     assert [clause.outcome for clause in clauses] == ["hold"] + ["info"] * 50
 

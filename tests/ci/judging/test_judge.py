@@ -10,7 +10,7 @@ from ci.judging.judge import judge
 from ci.settings import GateSettings
 from tests.ci.gate_workspace import live_scores, make_evaluation, make_scores
 
-GATE = GateSettings(resamples=400)
+GATE = GateSettings(resamples=400, min_users=100)
 FRESH = Beginning("process", 0, 0, allowed=False)
 LIVE = live_scores(1_500)
 

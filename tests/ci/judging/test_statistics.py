@@ -14,6 +14,7 @@ from ci.judging.statistics import (
     CELLS_AT_ONCE,
     Interval,
     deciding_users,
+    guarded_lower,
     harm_p_value,
     holm,
     interval_of,
@@ -38,8 +39,11 @@ def test_interval_of_three_users_by_enumeration():
     assert [every.count(mean) for mean in (0.0, 1.0, 2.0, 3.0)] == [8, 12, 6, 1]
     # P(mean >= 3) = 1/27 > 2.5 %, so the 95 % interval is [0, 3]; at 80 % the tails of 10 %
     # cut the 3 (1/27) and keep the 2 (7/27).
-    assert paired_interval(values, 0.95, 20_000) == Interval(1.0, 0.0, 3.0, 3, 1.0)
-    assert paired_interval(values, 0.80, 20_000) == Interval(1.0, 0.0, 2.0, 3, 1.0)
+    wide, narrow = (paired_interval(values, confidence, 20_000) for confidence in (0.95, 0.8))
+    assert (wide.value, wide.lower, wide.upper, wide.users, wide.error) == (1.0, 0.0, 3.0, 3, 1.0)
+    assert (narrow.lower, narrow.upper) == (0.0, 2.0)
+    # Deviations -1, -1, 2: their cubes have mean 2, their squares mean 2.
+    assert wide.skewness == pytest.approx(2 / 2**1.5)
 
 
 def test_interval_agrees_with_scipys_percentile_bootstrap():
@@ -137,6 +141,15 @@ def test_promotion_power_by_table():
     assert promotion_power(0.0, 1.0, 0.95) == pytest.approx(0.025, abs=1e-6)
     assert promotion_power(0.01, 0.0, 0.95) == 1.0
     assert promotion_power(0.0, 0.0, 0.95) == 0.0
+
+
+def test_rare_losses_move_the_lower_end_out():
+    # z = 1.96: (2 * 3.8415 + 1) / 6 = 1.447; skewness -4 over sqrt(400) = -0.2: 1.96 + 0.289.
+    skewed = Interval(-0.001, -0.0205, 0.02, 400, 0.01, skewness=-4.0)
+    assert guarded_lower(skewed, 0.95) == pytest.approx(-0.001 - 0.01 * 2.2494, abs=1e-5)
+    # Rare gains never bring it in, and a lower percentile end stays.
+    assert guarded_lower(Interval(-0.001, -0.0205, 0.02, 400, 0.01, 4.0), 0.95) == -0.0205
+    assert guarded_lower(Interval(-0.001, -0.03, 0.02, 400, 0.01, -4.0), 0.95) == -0.03
 
 
 def test_deciding_users_shrinks_the_half_width_to_the_distance():
