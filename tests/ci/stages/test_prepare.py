@@ -235,21 +235,16 @@ def test_only_known_shoppers_are_judged_in_online_retail(tmp_path):
     assert (dataset.user_table["train_events"].to_numpy()[judged] > 0).all()
 
 
-def test_five_lines_make_five_items(shop, tmp_path, capsys):
-    settings = (
-        f"data.source={PROJECT}/docs/examples/five_items.csv",
-        'data.columns={user_id="shopper", item_id="basket", timestamp="time"}',
-        'data.item_separator=" "',
-        "data.event_type=purchase",
-        "data.test_days=1",
-        "data.validation_days=1",
-    )
-    assert shop(*settings) == 0
-    assert "13 rows = 13 kept" in capsys.readouterr().out
-    dataset = Dataset.load(tmp_path / "build/tea/next_item/dataset")
+def test_five_lines_make_five_items(tmp_path, capsys):
+    config = str(PROJECT / "docs/examples/five_items.toml")
+    storage = ["--set", f"storage.build={tmp_path}/build", "--set", f"storage.state={tmp_path}/var"]
+    assert main(["--config", config, *storage, "prepare"]) == 0
+    assert "10 rows = 10 kept" in capsys.readouterr().out
+    dataset = Dataset.load(tmp_path / "build/five_items/next_item/dataset")
     assert sorted(dataset.item_ids) == list("ABCDE")
-    targets = dataset.targets("test")
-    assert [dataset.item_ids[item - 1] for item in targets.items] == ["A", "E"]
+    for window, wanted in (("validation", ["D", "E"]), ("test", ["A", "E"])):
+        items = dataset.targets(window).items
+        assert [dataset.item_ids[item - 1] for item in items] == wanted
 
 
 def test_simulate_writes_a_shop_that_prepare_reads(shop, tmp_path, capsys):
