@@ -113,10 +113,10 @@ class ModelSettings(Section):
     top_k: PositiveInt = 100
     linear_megabytes: PositiveInt = 64
     embedding_dim: PositiveInt = 64
-    num_blocks: PositiveInt = 2
+    num_blocks: PositiveInt = 1
     num_heads: PositiveInt = 1
     dropout_rate: Share = 0.2
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt = 32
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     cpu_seconds: PositiveInt = 60
     seed: int = 7

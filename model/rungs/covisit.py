@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from model.data.sessions import Sessions, targets_of
 from model.rungs.interest import InterestRecommender, InterestSettings, largest_weights
 from model.rungs.recommender import FitContext
+from model.rungs.sessions import Sessions, targets_of
 
 ROWS_AT_ONCE = 2048
 

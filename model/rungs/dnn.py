@@ -10,11 +10,11 @@ import numpy as np
 from keras import ops
 from scipy import sparse
 
-from model.data.sessions import Sessions, targets_of
 from model.rungs.interest import InterestSettings
 from model.rungs.neural import Examples, NeuralRecommender
 from model.rungs.popularity import log_popularity
 from model.rungs.recommender import FitContext, scatter_rows
+from model.rungs.sessions import Sessions, targets_of
 from model.schema import Input, Output
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.data.sessions import Sessions, targets_of
+from model.rungs.sessions import Sessions, targets_of
 from model.schema import Input
 
 # Keys of a batch beside the inputs: the labels are flat, as sessions end anywhere.

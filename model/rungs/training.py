@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,10 @@ class TrainSettings:
     top_k: int = 100
     linear_megabytes: int = 64
     embedding_dim: int = 64
-    num_blocks: int = 2
+    num_blocks: int = 1
     num_heads: int = 1
     dropout_rate: float = 0.2
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 2e-3
     cpu_seconds: int = 60
     seed: int = 7
@@ -175,12 +175,13 @@ def train(
 
 @dataclass
 class Fitted:
-    """One rung with what its fits told."""
+    """One rung with what its fits told: the one that chose, and the final one."""
 
     recommender: Recommender
     validation: dict[str, float]
     cpu_seconds: float
     notes: dict[str, Any]
+    final_notes: dict[str, Any] = field(default_factory=dict)
 
 
 def _fit_all(dataset: Dataset, settings: TrainSettings, context: FitContext) -> dict[str, Fitted]:
@@ -207,7 +208,7 @@ def _refit(dataset: Dataset, fitted: dict[str, Fitted], context: FitContext) -> 
     for place, (name, one) in enumerate(fitted.items()):
         context.report(f"refit {name}", place / len(fitted), {})
         started = time.process_time()
-        one.notes |= one.recommender.fit(dataset, replace(context, below=below))
+        one.final_notes = one.recommender.fit(dataset, replace(context, below=below))
         one.cpu_seconds += time.process_time() - started
         below[name] = one.recommender
 
@@ -221,6 +222,7 @@ def _record(dataset: Dataset, settings: TrainSettings, fitted: dict[str, Fitted]
         "model": settings.name,
         "settings": {**vars(settings)},
         "notes": challenger.notes,
+        "final_notes": challenger.final_notes,
         "inputs_read": list(challenger.recommender.read_inputs()),
         "trained_until": dataset.meta["test_start"],
         "validation": challenger.validation,
@@ -229,6 +231,7 @@ def _record(dataset: Dataset, settings: TrainSettings, fitted: dict[str, Fitted]
                 "validation": one.validation,
                 "cpu_seconds": round(one.cpu_seconds, 2),
                 "notes": one.notes,
+                "final_notes": one.final_notes,
             }
             for name, one in fitted.items()
             if one is not challenger

@@ -1,6 +1,6 @@
 """Rung `transformer`: causal self-attention over the history, asked for the next session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -9,18 +9,20 @@ from keras import ops
 from scipy import sparse
 from scipy.sparse import linalg
 
-from model.data.sessions import Sessions
 from model.rungs.attention import TransformerBlock, attention_mask, seeded_dense
 from model.rungs.interest import InterestRecommender, InterestSettings
 from model.rungs.neural import Examples, NeuralRecommender
 from model.rungs.popularity import log_popularity
 from model.rungs.recommender import EVENT_TYPES_WITH_PADDING, FitContext
 from model.rungs.sequences import LABEL_PLACE, PAIR_ITEM, PAIR_LABEL, PAIR_WEIGHT, SessionSequences
+from model.rungs.sessions import Sessions
 from model.schema import Input, Output
 
 FULL_SOFTMAX_UP_TO_ITEMS = 10_000
-EMBEDDING_SCALE = 0.1  # standard deviation of an entry at the start
+EMBEDDING_SCALE = 0.1  # standard deviation of an item embedding's entry at the start
+PLACE_SCALE = 0.01  # of places and event types: at first the items speak
 GAP_SCALE_SECONDS = 3600.0
+SESSION_GAP_SECONDS = InterestSettings().session_gap_seconds
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,20 @@ class TransformerSettings:
         most_epochs: Passes over the data, also when the budget would allow more.
         negatives: Of the sampled softmax, shared by the batch, above 10,000 items.
         features: D, the number of normalised item features.
+        decay_sessions: tau of the interest that an entry carries; that of `linear` where fitted.
         seed: Of the weights, the dropout and the negatives.
     """
 
     embedding_dim: int = 64
-    num_blocks: int = 2
+    num_blocks: int = 1
     num_heads: int = 1
     dropout_rate: float = 0.2
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 2e-3
     most_epochs: int = 100
     negatives: int = 1024
     features: int = 0
+    decay_sessions: float = 10.0
     seed: int = 7
 
 
@@ -57,8 +61,9 @@ class Transformer(NeuralRecommender):
     """score_i = h . e_i, h the last position's vector, e_i the item's embedding.
 
     A history entry is the sum of its item's embedding, its event type's, its place's and, through
-    one dense layer each, the item's normalised features and the time since the entry before.
-    Without a history the scores are popularity.
+    one dense layer each, the item's normalised features and the time since the entry before; and
+    of the embeddings of all entries up to it, decayed as `linear` decays them (`carried`): what the
+    blocks add is what the order tells beyond that. Without a history the scores are popularity.
     """
 
     settings_class = TransformerSettings
@@ -68,9 +73,9 @@ class Transformer(NeuralRecommender):
         """Make embeddings `(N + 1, d)`, `(L, d)`, `(types, d)`, the blocks and the last norm."""
         settings = self.settings
         self.length, size = int(input_shape[Input.HISTORY][1] or 0), settings.embedding_dim
-        self.item_embedding = self._table("item_embedding", (self.items + 1, size), 1)
-        self.place_embedding = self._table("place_embedding", (self.length, size), 2)
-        self.type_embedding = self._table("type_embedding", (EVENT_TYPES_WITH_PADDING, size), 3)
+        self.item_embedding = self._table("item", self.items + 1, EMBEDDING_SCALE, 1)
+        self.place_embedding = self._table("place", self.length, PLACE_SCALE, 2)
+        self.type_embedding = self._table("type", EVENT_TYPES_WITH_PADDING, PLACE_SCALE, 3)
         self.features = self._constant("features", (self.items + 1, settings.features))
         self.popularity = self._constant("log_popularity", (self.items + 1,))
         if settings.features:
@@ -95,11 +100,10 @@ class Transformer(NeuralRecommender):
         self.last_norm.build((None, self.length, size))
         self.built = True
 
-    def _table(self, name: str, shape: tuple[int, int], place: int) -> Any:
-        start = keras.initializers.RandomNormal(
-            stddev=EMBEDDING_SCALE, seed=self.settings.seed + place
-        )
-        return self.add_weight(name=name, shape=shape, initializer=start)
+    def _table(self, name: str, rows: int, scale: float, place: int) -> Any:
+        start = keras.initializers.RandomNormal(stddev=scale, seed=self.settings.seed + place)
+        shape = (rows, self.settings.embedding_dim)
+        return self.add_weight(name=f"{name}_embedding", shape=shape, initializer=start)
 
     def _constant(self, name: str, shape: tuple[int, ...]) -> Any:
         return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)
@@ -110,6 +114,8 @@ class Transformer(NeuralRecommender):
         linear = context.below.get("linear")
         if isinstance(linear, InterestRecommender) and self.items > self.settings.embedding_dim:
             self.item_embedding.assign(spectral_embeddings(linear, self.settings.embedding_dim))
+            decay = linear.settings.decay_sessions
+            self.settings = replace(self.settings, decay_sessions=decay)
 
     def renew(self, dataset: Any, context: FitContext) -> None:
         """Set features and popularity."""
@@ -119,11 +125,9 @@ class Transformer(NeuralRecommender):
 
     def examples(self, dataset: Any, context: FitContext) -> Examples:
         """Sequences cut at sessions, weighted by event type as for `linear`."""
-        interest = InterestSettings()
-        sessions = Sessions.of(dataset, context.until, interest.session_gap_seconds)
         return SessionSequences.of(
-            sessions,
-            interest.type_weights(),
+            Sessions.of(dataset, context.until, SESSION_GAP_SECONDS),
+            InterestSettings().type_weights(),
             self.items,
             context.history_length,
             self.settings.batch_size,
@@ -154,6 +158,7 @@ class Transformer(NeuralRecommender):
         """What each history entry is told as, zero at the padding. `(B, L, d)`."""
         item, age = inputs[Input.HISTORY], inputs[Input.HISTORY_AGE_SECONDS]
         entries = ops.take(self.item_embedding, item, axis=0)
+        entries += ops.matmul(self.carried(inputs), entries)
         entries += ops.take(self.type_embedding, inputs[Input.HISTORY_EVENT_TYPE], axis=0)
         entries += self.place_embedding
         if self.settings.features:
@@ -161,6 +166,19 @@ class Transformer(NeuralRecommender):
         gap = ops.relu(ops.concatenate([ops.zeros_like(age[:, :1]), age[:, :-1] - age[:, 1:]], 1))
         entries += self.gap_projection(ops.expand_dims(ops.log(1 + gap / GAP_SCALE_SECONDS), 2))
         return entries * ops.cast(ops.expand_dims(item > 0, 2), entries.dtype)
+
+    def carried(self, inputs: dict[str, Any]) -> Any:
+        """w(type_j) * exp(-r_pj / tau), r_pj the sessions from entry j to entry p. `(B, L, L)`."""
+        item, age = inputs[Input.HISTORY], inputs[Input.HISTORY_AGE_SECONDS]
+        ends = ops.cast(age[:, :-1] - age[:, 1:] > SESSION_GAP_SECONDS, age.dtype)
+        before = np.triu(np.ones((self.length - 1, self.length), np.float32), 1)
+        session = ops.matmul(ends, before)  # running number of each entry's session
+        apart = ops.relu(ops.expand_dims(session, 2) - ops.expand_dims(session, 1))
+        table = ops.convert_to_tensor(InterestSettings().type_weights())
+        weight = ops.take(table, inputs[Input.HISTORY_EVENT_TYPE], axis=0)
+        weight = ops.expand_dims(weight * ops.cast(item > 0, age.dtype), 1)
+        past = np.tril(np.ones((self.length, self.length), np.float32))
+        return ops.exp(-apart / self.settings.decay_sessions) * past * weight
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Score every item against the vector of the last position."""

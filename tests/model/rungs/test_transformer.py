@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.data.sessions import Sessions
 from model.rungs.attention import MASKED, SelfAttention, attention_mask, scaled_dot_product
 from model.rungs.interest import InterestSettings
 from model.rungs.linear import Linear, LinearSettings
 from model.rungs.recommender import FitContext, as_model, load, save, score
 from model.rungs.sequences import LABEL_PLACE, PAIR_ITEM, PAIR_LABEL, PAIR_WEIGHT, SessionSequences
+from model.rungs.sessions import Sessions
 from model.rungs.transformer import Transformer, TransformerSettings, spectral_embeddings
 from model.rungs.validation import Window
 from model.schema import PURCHASE, VIEW, Input, Output
