@@ -185,8 +185,8 @@ def guarded_lower(interval: Interval, confidence: float) -> float:
 
     First-order Edgeworth correction of the studentised mean (Hall, The Bootstrap and Edgeworth
     Expansion, 1992, section 2.6): mean - error * (z - skewness * (2 z^2 + 1) / (6 sqrt(n))), taken
-    where it lies below the percentile end. Harm that takes all hits from a few shoppers was
-    promoted 3 to 4 % of the time without it, 2 to 3 % with it (benchmarks/gate_power.py).
+    where it lies below the percentile end. Harm that takes all hits from a few shoppers is then
+    promoted about as often as promised (docs/gate.md, "How often it errs").
     """
     z = _critical(confidence)
     shift = interval.skewness * (2 * z**2 + 1) / (6 * np.sqrt(interval.users))
