@@ -68,7 +68,7 @@ class Shop:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=400,
+            timeout=900,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}"
         return done.stdout
