@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands run, its output is what they print, its table is ours."""
+"""The README tells the truth: its commands run, its output is theirs, its table is ours."""
 
 import re
 
