@@ -106,15 +106,8 @@ def prepare(engine: Engine, wanted: Preparation, reader: Engine | None = None) -
     refuse_too_bad(rows, len(quarantine), reasons, wanted.max_bad_share)
     good = _good(engine, typed, contract_rules)
     moments = moments_of(wanted, newest=int(good.timestamp.max().execute()))
-    sorted_out = engine.save("sorted_out", cleaning.with_outcome(good, moments, wanted.limits))
-    filtered = _counts(engine, sorted_out, "outcome")
-    duplicates = rows - len(quarantine) - sum(filtered.values())
-    filtered.pop(EVENT, None)
-    events = sorted_out.filter(sorted_out.outcome == EVENT).drop("outcome")
-    marked = engine.save("marked", cleaning.marked(engine.save, events, moments, wanted.limits))
-    filtered |= {
-        name: count for name, count in _counts(engine, marked, "outcome").items() if name != EVENT
-    }
+    duplicates = rows - len(quarantine) - _count(good)
+    marked, filtered = _sorted_out(engine, good, moments, wanted.limits)
     bots = _ids(engine, marked.filter(marked.outcome == cleaning.BOT), "user_id")
     kept = marked.filter(marked.outcome == EVENT)
     accounting = Accounting(rows, _count(kept), len(quarantine), duplicates, filtered, reasons)
@@ -202,6 +195,17 @@ def _good(engine: Engine, typed: ibis.Table, rules: list[contract.Rule]) -> ibis
     if "seen_event_id" in typed.columns:
         return engine.save("good", cleaning.first_of_each(good))
     return engine.save("good", cleaning.with_event_ids(good))
+
+
+def _sorted_out(
+    engine: Engine, good: ibis.Table, moments: Moments, limits: Limits
+) -> tuple[ibis.Table, dict[str, int]]:
+    """Events with their outcome, and how many rows were filtered by why."""
+    told = engine.save("told", cleaning.with_outcome(good, moments, limits))
+    events = told.filter(told.outcome == EVENT).drop("outcome")
+    marked = engine.save("marked", cleaning.marked(engine.save, events, moments, limits))
+    counts = _counts(engine, told, "outcome") | {EVENT: 0} | _counts(engine, marked, "outcome")
+    return marked, {why: count for why, count in counts.items() if why != EVENT}
 
 
 def _numbered(
