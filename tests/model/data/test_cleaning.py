@@ -25,6 +25,17 @@ def test_the_earliest_copy_of_an_event_is_kept(tmp_path):
     assert found.outside_ids == ["other"]
 
 
+def test_a_later_copy_with_other_content_does_not_replace_the_event(tmp_path):
+    rows = [
+        "e1,aaa,a,cart,,,1,1,2026-01-09",  # first by every column but the time
+        "e1,u1,early,view,,,1,1,2026-01-01",
+        "e2,u1,early,view,,,1,1,2026-01-09",
+    ]
+    found = prepared_from(write_log(tmp_path / "events.csv", rows))
+    assert found.users["user_id"].tolist() == ["u1"]
+    assert found.accounting.duplicates == 1
+
+
 def test_a_log_without_event_ids_has_no_duplicates_and_the_same_result_in_any_order(tmp_path):
     rows = [f"u{n % 2},i{n % 3},2026-01-0{n % 4 + 1}T10:00:00Z" for n in range(24)]
     found = prepared_from(log(tmp_path, rows), meaning=Meaning("view"))
