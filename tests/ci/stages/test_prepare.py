@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ci.__main__ import main
+from ci.config import PROJECT
 from model.data.dataset import Dataset
 
 DAYS = range(1, 31)
@@ -197,7 +198,7 @@ def test_a_row_in_the_write_ahead_log_of_sqlite_is_seen(shop, tmp_path, capsys):
 
 @pytest.mark.parametrize("example", ["online_retail", "grocery"])
 def test_the_examples_of_real_shops_are_prepared_as_shipped(tmp_path, capsys, example):
-    config = f"docs/examples/{example}.toml"
+    config = str(PROJECT / f"docs/examples/{example}.toml")
     storage = ["--set", f"storage.build={tmp_path}/build", "--set", f"storage.state={tmp_path}/var"]
     assert main(["--config", config, *storage, "prepare"]) == 0
     out = capsys.readouterr().out
@@ -213,8 +214,20 @@ def test_the_examples_of_real_shops_are_prepared_as_shipped(tmp_path, capsys, ex
     assert len(dataset.targets("test").user_index) > 300
 
 
+def test_the_documentation_shows_what_the_sample_really_prints(tmp_path, capsys):
+    config = PROJECT / "docs/examples/online_retail.toml"
+    storage = ["--set", f"storage.build={tmp_path}/build", "--set", f"storage.state={tmp_path}/var"]
+    shown = (PROJECT / "docs/data.md").read_text(encoding="utf-8")
+    assert main(["--config", str(config), *storage, "prepare"]) == 0
+    printed = capsys.readouterr().out.splitlines()[-1].strip().rpartition("  [")[0]
+    assert printed in shown
+    strict = ["--set", "data.max_bad_share=0.001"]
+    assert main(["--config", str(config), *storage, *strict, "prepare"]) == 3
+    assert capsys.readouterr().err.strip() in shown
+
+
 def test_only_known_shoppers_are_judged_in_online_retail(tmp_path):
-    config = "docs/examples/online_retail.toml"
+    config = str(PROJECT / "docs/examples/online_retail.toml")
     storage = ["--set", f"storage.build={tmp_path}/build", "--set", f"storage.state={tmp_path}/var"]
     assert main(["--config", config, *storage, "prepare"]) == 0
     dataset = Dataset.load(tmp_path / "build/online_retail/next_item/dataset")
@@ -222,21 +235,16 @@ def test_only_known_shoppers_are_judged_in_online_retail(tmp_path):
     assert (dataset.user_table["train_events"].to_numpy()[judged] > 0).all()
 
 
-def test_five_lines_make_five_items(shop, tmp_path, capsys):
-    settings = (
-        "data.source=docs/examples/five_items.csv",
-        'data.columns={user_id="shopper", item_id="basket", timestamp="time"}',
-        'data.item_separator=" "',
-        "data.event_type=purchase",
-        "data.test_days=1",
-        "data.validation_days=1",
-    )
-    assert shop(*settings) == 0
-    assert "13 rows = 13 kept" in capsys.readouterr().out
-    dataset = Dataset.load(tmp_path / "build/tea/next_item/dataset")
+def test_five_lines_make_five_items(tmp_path, capsys):
+    config = str(PROJECT / "docs/examples/five_items.toml")
+    storage = ["--set", f"storage.build={tmp_path}/build", "--set", f"storage.state={tmp_path}/var"]
+    assert main(["--config", config, *storage, "prepare"]) == 0
+    assert "10 rows = 10 kept" in capsys.readouterr().out
+    dataset = Dataset.load(tmp_path / "build/five_items/next_item/dataset")
     assert sorted(dataset.item_ids) == list("ABCDE")
-    targets = dataset.targets("test")
-    assert [dataset.item_ids[item - 1] for item in targets.items] == ["A", "E"]
+    for window, wanted in (("validation", ["D", "E"]), ("test", ["A", "E"])):
+        items = dataset.targets(window).items
+        assert [dataset.item_ids[item - 1] for item in items] == wanted
 
 
 def test_simulate_writes_a_shop_that_prepare_reads(shop, tmp_path, capsys):

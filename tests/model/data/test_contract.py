@@ -127,6 +127,13 @@ def test_the_shops_own_words_for_event_types(tmp_path):
     assert found.events["event_type"].tolist() == [5, 5, 2]
 
 
+def test_spaces_around_an_id_are_no_part_of_it(tmp_path):
+    rows = [f"e{n},{user},i1,view,,,1,1,2026-01-02" for n, user in enumerate(("u1", " u1", "u1 "))]
+    found = prepared_from(write_log(tmp_path / "a.csv", [*rows, "e9,  ,i1,view,,,1,1,2026-01-02"]))
+    assert found.users["user_id"].tolist() == ["u1"]
+    assert found.accounting.reasons == {"user_id is missing": 1}
+
+
 def test_item_pattern(tmp_path):
     rows = [f"e{n},u1,{item},view,,,1,1,2026-01-02" for n, item in enumerate(("22423", "POST"))]
     found = prepared_from(
