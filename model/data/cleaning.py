@@ -4,6 +4,7 @@ Only joins, group-bys and `row_number`/`lag` windows with complete orders, so th
 PostgreSQL give the same rows.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -79,12 +80,19 @@ def with_event_ids(rows: ibis.Table) -> ibis.Table:
     return rows.mutate(event_id=whole).drop("occurrence")
 
 
-def first_of_each(rows: ibis.Table) -> ibis.Table:
-    """Keep the earliest row of every event id: a later copy cannot change the past."""
+def first_of_each(rows: ibis.Table, save: Save) -> ibis.Table:
+    """Keep the earliest row of every event id: a later copy cannot change the past.
+
+    Copies are few, so only ids that come several times are put in order.
+    """
+    counted = rows.group_by("event_id").agg(copies=rows.count())
+    several = save("several", counted.filter(counted.copies > 1).select("event_id"))
     order = ["timestamp", "user_id", "item_id", "event_type", "quantity", "price"]
+    copied = rows.semi_join(several, "event_id")
     window = ibis.window(group_by="event_id", order_by=order)
-    numbered = rows.mutate(copy=ibis.row_number().over(window))
-    return numbered.filter(numbered.copy == 0).drop("copy")
+    numbered = copied.mutate(copy=ibis.row_number().over(window))
+    first = numbered.filter(numbered.copy == 0).drop("copy")
+    return rows.anti_join(several, "event_id").union(first)
 
 
 def with_outcome(rows: ibis.Table, moments: Moments, limits: Limits) -> ibis.Table:
@@ -106,17 +114,17 @@ def with_outcome(rows: ibis.Table, moments: Moments, limits: Limits) -> ibis.Tab
 
 def marked(save: Save, events: ibis.Table, moments: Moments, limits: Limits) -> ibis.Table:
     """Say of every event whether it is a bot's, of a rare user or item, or stays."""
-    watched = save("watched", _with_bots(events, moments, limits))
-    core = core_of(watched.filter(~watched.is_bot), moments, limits, save)
-    core = core.select(core_user=core.user_id, core_item=core.item_id)
-    same = [watched.user_id == core.core_user, watched.item_id == core.core_item]
-    joined = watched.left_join(core, same)
-    rare = joined.core_user.isnull() & (joined.timestamp < moments.test_start)
+    watched = _with_bots(save, events, moments, limits)
+    rare_users, rare_items = rare_keys(watched.filter(~watched.is_bot), moments, limits, save)
+    joined = watched.left_join(rare_users, watched.user_id == rare_users.rare_user)
+    joined = joined.left_join(rare_items, joined.item_id == rare_items.rare_item)
+    rare = joined.rare_user.notnull() | joined.rare_item.notnull()
+    rare = rare & (joined.timestamp < moments.test_start)
     outcome = ibis.cases((joined.is_bot, BOT), (rare, RARE), else_=EVENT)
-    return joined.mutate(outcome=outcome).drop("is_bot", "core_user", "core_item")
+    return joined.mutate(outcome=outcome).drop("is_bot", "rare_user", "rare_item")
 
 
-def _with_bots(events: ibis.Table, moments: Moments, limits: Limits) -> ibis.Table:
+def _with_bots(save: Save, events: ibis.Table, moments: Moments, limits: Limits) -> ibis.Table:
     """Add `is_bot`: rows of users with too many acts on one day.
 
     A day before the cut marks all rows of the user; a day after it only those after it, so that
@@ -129,34 +137,38 @@ def _with_bots(events: ibis.Table, moments: Moments, limits: Limits) -> ibis.Tab
     busy = daily.group_by("user_id", "day", "late").agg(acts=daily.count())
     busy = busy.filter(busy.acts > limits.max_events_per_day)
     bots = busy.group_by("user_id").agg(since=busy.late.min())
-    bots = bots.select(bot=bots.user_id, since=bots.since)
+    bots = save("bots", bots.select(bot=bots.user_id, since=bots.since))
     joined = events.left_join(bots, events.user_id == bots.bot)
     late = joined.timestamp >= moments.test_start
     is_bot = ((joined.since == 0) | ((joined.since == 1) & late)).fill_null(ibis.literal(False))
     return joined.mutate(is_bot=is_bot).drop("bot", "since")
 
 
-def core_of(events: ibis.Table, moments: Moments, limits: Limits, save: Save) -> ibis.Table:
-    """Pairs (user, item) of the k-core before the cut, found by cutting until nothing changes.
+def rare_keys(
+    events: ibis.Table, moments: Moments, limits: Limits, save: Save
+) -> tuple[ibis.Table, ibis.Table]:
+    """Users and items outside the k-core before the cut, found by cutting until nothing changes.
 
     Returns:
-        Table `user_id`, `item_id`, `acts`: every kept pair and its number of events.
+        Tables of `rare_user` and of `rare_item`.
     """
     before = events.filter(events.timestamp < moments.test_start)
-    pairs = save("core", before.group_by("user_id", "item_id").agg(acts=before.count()))
-    limited = (("item_id", limits.min_item_events), ("user_id", limits.min_user_events))
-    stable, turn = 0, 0
-    while stable < len(limited):
-        key, least = limited[turn % len(limited)]
-        turn += 1
+    pairs = save("pairs", before.group_by("user_id", "item_id").agg(acts=before.count()))
+    least = {"item_id": limits.min_item_events, "user_id": limits.min_user_events}
+    rare = {key: save(f"no_{key}", pairs.limit(0).select(key)) for key in least}
+    turns = itertools.cycle(least)
+    stable = turn = 0
+    while stable < len(least):
+        key, turn = next(turns), turn + 1
         totals = pairs.group_by(key).agg(total=pairs.acts.sum())
-        rare = totals.filter(totals.total < least)
-        if least <= 1 or rare.count().execute() == 0:
-            stable += 1
-            continue
-        stable = 1
-        pairs = save(f"core_{turn}", pairs.anti_join(rare, key))
-    return pairs
+        found = save(f"found_{turn}", totals.filter(totals.total < least[key]).select(key))
+        stable += 1
+        if found.count().execute():
+            pairs = save(f"pairs_{turn}", pairs.anti_join(found, key))
+            rare[key] = save(f"rare_{turn}", rare[key].union(found))
+            stable = 1
+    users, items = rare["user_id"], rare["item_id"]
+    return users.select(rare_user=users.user_id), items.select(rare_item=items.item_id)
 
 
 def numbered_users(kept: ibis.Table, moments: Moments) -> ibis.Table:

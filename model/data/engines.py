@@ -22,13 +22,19 @@ class Engine(Protocol):
         """Names of the source's columns."""
 
     def land(self, source: Source, name: str, selected: Mapping[str, str]) -> ibis.Table:
-        """Copy columns of a source (ours → the source's), as they are, into a temporary table."""
+        """Copy columns of a source (ours → the source's), as they are, and number the rows."""
 
     def save(self, name: str, rows: ibis.Table) -> ibis.Table:
         """Keep the result of a query in a temporary table."""
 
+    def drop(self, name: str) -> None:
+        """Forget a temporary table."""
+
     def fetch(self, rows: ibis.Table) -> pa.Table:
         """Bring the result of a query here."""
+
+
+ROW = "landed_row"  # number of a landed row, unique in its table
 
 
 class DuckDBEngine:
@@ -51,13 +57,17 @@ class DuckDBEngine:
         )
         with told(source):
             where = rows_of(self._duckdb, source)
-            rows = f"SELECT {listing} FROM {where}"  # noqa: S608  all names are quoted
+            rows = _numbered(f"SELECT {listing} FROM {where}")  # noqa: S608  all names are quoted
             self._duckdb.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {rows}")
         return self.connection.table(name)
 
     def save(self, name: str, rows: ibis.Table) -> ibis.Table:
         """Keep the result of a query in a temporary table."""
         return self.connection.create_table(name, rows, temp=True, overwrite=True)
+
+    def drop(self, name: str) -> None:
+        """Forget a temporary table."""
+        self._duckdb.execute(f"DROP TABLE {name}")
 
     def fetch(self, rows: ibis.Table) -> pa.Table:
         """Bring the result of a query here."""
@@ -122,7 +132,7 @@ class PostgreSQLEngine:
             f"{_split(_in_bytes(theirs, types[theirs]), ours, source)} AS {ours}"
             for ours, theirs in selected.items()
         )
-        rows = f"SELECT {listing} FROM {_table(source)}"  # noqa: S608  all names are quoted
+        rows = _numbered(f"SELECT {listing} FROM {_table(source)}")  # noqa: S608  all are quoted
         with self._told():
             self._execute(f"DROP TABLE IF EXISTS pg_temp.{name}")
             self._execute(f"CREATE TEMP TABLE {name} AS {rows}")
@@ -132,6 +142,11 @@ class PostgreSQLEngine:
         """Keep the result of a query in a temporary table."""
         with self._told():
             return self.connection.create_table(name, rows, temp=True, overwrite=True)
+
+    def drop(self, name: str) -> None:
+        """Forget a temporary table."""
+        with self._told():
+            self._execute(f"DROP TABLE {name}")
 
     def fetch(self, rows: ibis.Table) -> pa.Table:
         """Bring the result of a query here."""
@@ -161,6 +176,11 @@ class PostgreSQLEngine:
             yield
         except psycopg.Error as error:
             raise explain(str(error), self._source, self._source.location) from None
+
+
+def _numbered(rows: str) -> str:
+    """Number rows from outside, after baskets have become rows of items."""
+    return f"SELECT *, row_number() OVER () AS {ROW} FROM ({rows}) AS source"  # noqa: S608
 
 
 def _split(column: str, ours: str, source: Source) -> str:

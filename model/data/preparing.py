@@ -13,10 +13,20 @@ from model.data.accounting import Accounting, refuse_too_bad, refuse_too_little
 from model.data.cleaning import DAY, EVENT, Limits, Moments
 from model.data.columns import choose_event_columns
 from model.data.contract import Meaning
-from model.data.engines import Engine
+from model.data.engines import ROW, Engine
 from model.data.items import describe_items, land_catalogue
 from model.data.sources import Source
 from model.schema import DataError, EventColumn
+
+GOING_ON = (
+    EventColumn.EVENT_ID,
+    EventColumn.USER_ID,
+    EventColumn.ITEM_ID,
+    EventColumn.EVENT_TYPE,
+    EventColumn.TIMESTAMP,
+    EventColumn.QUANTITY,
+    EventColumn.PRICE,
+)
 
 
 @dataclass(frozen=True)
@@ -99,12 +109,9 @@ def prepare(engine: Engine, wanted: Preparation, reader: Engine | None = None) -
     rows = _count(landed)
     if rows == 0:
         raise DataError(f"{wanted.source.url} has no rows. Name a source that has some.")
-    contract_rules = contract.rules(landed, wanted.meaning)
-    typed = contract.typed(landed, wanted.meaning)
-    quarantine = _quarantine(engine, typed, contract_rules)
+    good, quarantine = _judged(engine, landed, wanted.meaning)
     reasons = _count_reasons(quarantine)
     refuse_too_bad(rows, len(quarantine), reasons, wanted.max_bad_share)
-    good = _good(engine, typed, contract_rules)
     moments = moments_of(wanted, newest=int(good.timestamp.max().execute()))
     duplicates = rows - len(quarantine) - _count(good)
     marked, filtered = _sorted_out(engine, good, moments, wanted.limits)
@@ -171,40 +178,38 @@ def _land(engine: Engine, wanted: Preparation) -> ibis.Table:
     return engine.land(wanted.source, "landed", selected)
 
 
-def _quarantine(engine: Engine, typed: ibis.Table, rules: list[contract.Rule]) -> pa.Table:
-    """The broken rows as text as they came, in a complete order."""
-    bad = typed.filter(contract.broken(typed, rules))
+def _judged(engine: Engine, landed: ibis.Table, meaning: Meaning) -> tuple[ibis.Table, pa.Table]:
+    """Valid rows without copies, and the broken rows as text as they came, in a complete order."""
+    typed, rules = contract.typed(landed, meaning), contract.rules(landed, meaning)
+    columns = {name: typed[name] for name in (*GOING_ON, ROW)}
+    broken = contract.broken(typed, rules)
+    checked = engine.save("checked", typed.select(**columns, broken=broken))
+    # The rules are slow: only what broke one is asked again, by its number, for all its reasons.
+    numbers = checked.filter(checked.broken).select(ROW)
+    bad = contract.typed(landed.semi_join(numbers, ROW), meaning)
     seen = [name for name in typed.columns if name.startswith("seen_")]
-    columns = {name.removeprefix("seen_"): bad[name].cast("string") for name in seen}
-    rows = bad.select(**columns, reasons=contract.reasons(bad, rules))
-    return engine.fetch(rows.order_by(rows.columns))
-
-
-def _good(engine: Engine, typed: ibis.Table, rules: list[contract.Rule]) -> ibis.Table:
-    """Valid rows without duplicates, only the columns that go on."""
-    columns = [
-        EventColumn.EVENT_ID,
-        EventColumn.USER_ID,
-        EventColumn.ITEM_ID,
-        EventColumn.EVENT_TYPE,
-        EventColumn.TIMESTAMP,
-        EventColumn.QUANTITY,
-        EventColumn.PRICE,
-    ]
-    good = typed.filter(~contract.broken(typed, rules)).select(columns)
+    texts = {name.removeprefix("seen_"): bad[name].cast("string") for name in seen}
+    rows = bad.select(**texts, reasons=contract.reasons(bad, rules))
+    quarantine = engine.fetch(rows.order_by(rows.columns))
+    engine.drop("landed")
+    fine = checked.filter(~checked.broken).select(GOING_ON)
     if "seen_event_id" in typed.columns:
-        return engine.save("good", cleaning.first_of_each(good))
-    return engine.save("good", cleaning.with_event_ids(good))
+        good = engine.save("good", cleaning.first_of_each(fine, engine.save))
+    else:
+        good = engine.save("good", cleaning.with_event_ids(fine))
+    engine.drop("checked")
+    return good, quarantine
 
 
 def _sorted_out(
     engine: Engine, good: ibis.Table, moments: Moments, limits: Limits
 ) -> tuple[ibis.Table, dict[str, int]]:
     """Events with their outcome, and how many rows were filtered by why."""
-    told = engine.save("told", cleaning.with_outcome(good, moments, limits))
+    told = cleaning.with_outcome(good, moments, limits)
     events = told.filter(told.outcome == EVENT).drop("outcome")
     marked = engine.save("marked", cleaning.marked(engine.save, events, moments, limits))
     counts = _counts(engine, told, "outcome") | {EVENT: 0} | _counts(engine, marked, "outcome")
+    engine.drop("good")
     return marked, {why: count for why, count in counts.items() if why != EVENT}
 
 
