@@ -40,6 +40,7 @@ class Shop:
 
     folder: Path
     name: str
+    python_path: str = str(PROJECT)
 
     @property
     def config(self) -> Path:
@@ -63,7 +64,7 @@ class Shop:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
-            env=surroundings(environment),
+            env=surroundings({"PYTHONPATH": self.python_path, **(environment or {})}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

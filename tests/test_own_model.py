@@ -1,10 +1,13 @@
 """The page on a team's own model, followed to a verdict."""
 
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ci.config import PROJECT
 from tests.shop import open_shop
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "own-model.md"
@@ -23,12 +26,13 @@ min_slice_users = 100
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A small shop configured as the page says, its module in the folder that commands run in."""
+    """A small shop configured as the page says, its module where the project's own are found."""
     code, settings = re.findall(r"```(?:python|toml)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert len([line for line in code.splitlines() if line]) <= 42
     folder = tmp_path_factory.mktemp("own")
     (folder / "our_shop.py").write_text(code, encoding="utf-8")
-    return open_shop(folder, "own", SMALL + settings)
+    path = os.pathsep.join([str(PROJECT), str(folder)])
+    return replace(open_shop(folder, "own", SMALL + settings), python_path=path)
 
 
 def test_the_page_leads_to_a_verdict(shop):
