@@ -16,7 +16,7 @@ from ci.environment import LOCKS as FOLDER
 from ci.environment import ROOT
 from ci.locks.installing import install_uv, run_uv
 
-TRAINING = ("gateway", "server", "control", "model")
+TRAINING = ("gateway", "server", "control", "deploy", "model")
 BLOCKS = {
     "dev": (*TRAINING, "tensorflow", "dev"),
     "ci": (*TRAINING, "tensorflow"),
