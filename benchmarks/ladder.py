@@ -2,16 +2,17 @@
 
     python -m benchmarks.ladder --data ../shared/data --cpu-seconds 600 [--only ml1m]
 
-Data that is not there is skipped with a line that says so. Online Retail is judged as a shop is
+Each data set's rows replace its former ones in `results/ladder.json`. Data that is not there is skipped with a line that says so. Online Retail is judged as a shop is
 (first basket in the window, all items, seen ones kept), through the pipeline's own `prepare`;
 ML-1M and Beauty as papers do (leave-one-out, items of the history left out of the ranking).
 """
 
 import argparse
 import gzip
+import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -32,6 +33,7 @@ from model.schema import EVENT_TYPE_INDEX, PURCHASE
 DAY = 86_400
 TEST_START = 1_700_000_000
 ROWS_AT_ONCE = 256
+RESULTS = Path(__file__).parent / "results" / "ladder.json"
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,16 @@ class Row:
     filtered: bool = False
 
 
+EXAMPLE = PROJECT / "docs/examples/online_retail.toml"
+
+
 def online_retail(test_start: str) -> Callable[[Path], Dataset]:
     """The shipped example with a window of 30 days from `test_start`."""
 
     def load(path: Path) -> Dataset:
         as_of = pd.Timestamp(test_start) + pd.Timedelta(days=30)
         changes = {"data.source": str(path), "data.as_of": f'"{as_of:%Y-%m-%dT%H:%M:%SZ}"'}
-        config = load_config(PROJECT / "docs/examples/online_retail.toml", changes)
+        config = load_config(EXAMPLE, changes)
         with tempfile.TemporaryDirectory() as folder:
             prepare.run(config, Workspace(Path(folder), Path(folder)))
             return Dataset.load(Path(folder) / "dataset")
@@ -109,7 +114,7 @@ def _iso(seconds: int) -> str:
     return pd.Timestamp(seconds, unit="s", tz="UTC").isoformat()
 
 
-SHOP = TrainSettings()
+SHOP = TrainSettings(**load_config(EXAMPLE).model.model_dump())
 PAPER = TrainSettings(parts=("linear", "transformer"), batch_size=32)
 ROWS = {
     "retail-october": Row(
@@ -131,10 +136,34 @@ ROWS = {
 }
 
 
-def interval(values: np.ndarray) -> str:
-    """Mean and its 95 % interval by the normal approximation, over shoppers."""
-    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.4f} [{values.mean() - half:.4f}, {values.mean() + half:.4f}]"
+@dataclass(frozen=True)
+class Result:
+    """One line of the table.
+
+    Attributes:
+        data: Name of the data set.
+        shoppers: How many were judged.
+        model: The rung, or a budget of `linear`.
+        ndcg_at_10: Mean over the shoppers.
+        half_width: Of its 95 % interval by the normal approximation.
+        hit_rate_at_10: Mean over the shoppers.
+        cpu_seconds: What the fits cost; None where they were counted before.
+    """
+
+    data: str
+    shoppers: int
+    model: str
+    ndcg_at_10: float
+    half_width: float
+    hit_rate_at_10: float
+    cpu_seconds: float | None = None
+
+    def __str__(self) -> str:
+        lower, upper = self.ndcg_at_10 - self.half_width, self.ndcg_at_10 + self.half_width
+        ndcg = f"{self.ndcg_at_10:.4f} [{lower:.4f}, {upper:.4f}]"
+        cost = "" if self.cpu_seconds is None else f"{self.cpu_seconds:.0f}"
+        figures = f"{self.shoppers:,} | {self.model} | {ndcg} | {self.hit_rate_at_10:.4f} | {cost}"
+        return f"| {self.data} | {figures} |"
 
 
 @dataclass(frozen=True)
@@ -151,11 +180,13 @@ class Judge:
     dataset: Dataset
     window: Window
 
-    def line(self, name: str, model: keras.Model, cost: str = "") -> str:
+    def result(self, name: str, model: keras.Model, cost: float | None = None) -> Result:
         """One line of the table."""
         top, wanted = self._lists(model), self.window.targets
-        ndcg, hits = interval(metrics.ndcg(top, wanted)), metrics.hit_rate(top, wanted).mean()
-        return f"| {self.row.name} | {len(top):,} | {name} | {ndcg} | {hits:.4f} | {cost} |"
+        ndcg, hits = metrics.ndcg(top, wanted), metrics.hit_rate(top, wanted)
+        half = 1.96 * ndcg.std(ddof=1) / np.sqrt(len(ndcg))
+        means = float(ndcg.mean()), float(half), float(hits.mean())
+        return Result(self.row.name, len(top), name, *means, cost)
 
     def _lists(self, model: keras.Model) -> np.ndarray:
         """The ten best items of each shopper. int32[n, 10]."""
@@ -176,8 +207,8 @@ class Judge:
         return self.dataset.item_index[mine][self.dataset.split[mine] < 2]
 
 
-def measure(row: Row, dataset: Dataset, cpu_seconds: int) -> Iterator[str]:
-    """Train the ladder and yield one line of the table a rung, then those of the budgets."""
+def measure(row: Row, dataset: Dataset, cpu_seconds: int) -> Iterator[Result]:
+    """Train the ladder and yield one result a rung, then those of the budgets."""
     settings = replace(row.settings, cpu_seconds=cpu_seconds)
     trained = train(dataset, settings)
     context = FitContext(
@@ -187,15 +218,23 @@ def measure(row: Row, dataset: Dataset, cpu_seconds: int) -> Iterator[str]:
     )
     judge = Judge(row, dataset, Window.of(dataset, "test", context))
     for name, told in trained.record["ladder"].items():
-        yield judge.line(name, trained.ladder[name], f"{told['cpu_seconds']:.0f}")
-    yield judge.line("blend", trained.model, f"{trained.record['cpu_seconds']:.0f}")
+        yield judge.result(name, trained.ladder[name], told["cpu_seconds"])
+    yield judge.result("blend", trained.model, trained.record["cpu_seconds"])
     chosen = trained.record["ladder"]["linear"]["final_notes"]
     for share in (1.0, 0.5, 0.25):
         megabytes = settings.linear_megabytes * share
         linear = Linear(dataset.items, LinearSettings(megabytes=megabytes, **chosen))
         model = as_model(linear, settings.history_length, settings.frequent_length)
         linear.fit(dataset, context)
-        yield judge.line(f"linear in {megabytes:.0f} MB", model)
+        yield judge.result(f"linear in {megabytes:.0f} MB", model)
+
+
+def keep(results: list[Result]) -> None:
+    """Put a data set's results in the place of its former ones."""
+    known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else []
+    others = [one for one in known if one["data"] != results[0].data]
+    text = json.dumps([*others, *map(asdict, results)], indent=1)
+    RESULTS.write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -213,8 +252,11 @@ def main() -> None:
         if not path.exists():
             print(f"| {row.name} | skipped: {path} is not there | | | | |", flush=True)
             continue
-        for line in measure(row, row.load(path.resolve()), arguments.cpu_seconds):
-            print(line, flush=True)
+        results = []
+        for result in measure(row, row.load(path.resolve()), arguments.cpu_seconds):
+            print(result, flush=True)
+            results.append(result)
+        keep(results)
 
 
 if __name__ == "__main__":

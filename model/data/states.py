@@ -98,8 +98,8 @@ class StateBuilder:
         items = np.zeros((len(start), frequent), np.int32)
         counts = np.zeros((len(start), frequent), np.float32)
         piece = np.cumsum(end - start) // MAX_ROWS_AT_ONCE
-        borders = np.flatnonzero(np.diff(piece, prepend=-1)) if len(piece) else []
-        for first, last in zip(borders, [*borders[1:], len(start)], strict=True):
+        borders = np.flatnonzero(np.diff(piece, prepend=-1))
+        for first, last in zip(borders, np.append(borders, len(start))[1:], strict=True):
             self._frequent(
                 start[first:last], end[first:last], items[first:last], counts[first:last]
             )

@@ -18,7 +18,7 @@ from model.rungs.popularity import Popularity
 from model.rungs.recommender import FitContext, Recommender, Report, as_model, class_named, silent
 from model.rungs.repeat import Repeat
 from model.rungs.transformer import Transformer, TransformerSettings
-from model.rungs.validation import Window
+from model.rungs.validation import Window, refuse_empty_windows
 
 LADDER = ("popularity", "repeat", "covisit", "linear", "transformer")
 
@@ -146,8 +146,10 @@ def train(
 
     Raises:
         ValueError: The model's name means nothing, or its settings contradict each other.
+        DataError: A window has no shopper to judge by.
         TrainingError: The loss became NaN.
     """
+    refuse_empty_windows(dataset)
     started, cpu_started = time.monotonic(), time.process_time()
     keras.utils.set_random_seed(settings.seed)
     context = FitContext(

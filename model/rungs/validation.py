@@ -10,6 +10,7 @@ from model.data.dataset import Dataset
 from model.data.targets import Targets
 from model.rungs import metrics
 from model.rungs.recommender import FitContext, recommend
+from model.schema import DataError
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,26 @@ class Window:
         return metrics.summary(recommend(model, self.inputs), self.targets, self.train_count)
 
     def ndcg(self, model: keras.Model) -> float:
-        """Mean NDCG@10; 0 when the window has no shoppers."""
-        if not len(self.targets.user_index):
-            return 0.0
+        """Mean NDCG@10."""
         return float(metrics.ndcg(recommend(model, self.inputs), self.targets).mean())
+
+
+def refuse_empty_windows(dataset: Dataset) -> None:
+    """See that both windows have shoppers to judge by.
+
+    Raises:
+        DataError: Nobody took anything in one of them.
+    """
+    for window in ("validation", "test"):
+        if len(dataset.targets(window).user_index):
+            continue
+        took = "bought" if dataset.meta["target"] == "purchase" else "took"
+        raise DataError(
+            f"No shopper {took} anything in the {window} window, which begins at "
+            f"{dataset.meta[f'{window}_start']}: nothing can be judged by it. Set a longer "
+            f"data.{window}_days, another data.as_of or, for a log without purchases, "
+            "data.target=session, and run `bin/ci prepare` again."
+        )
 
 
 def chosen(targets: Targets, rows: np.ndarray) -> Targets:

@@ -71,6 +71,11 @@ def test_states_equal_the_pure_function_row_by_row(rows, queries, length, freque
         assert states["frequent_counts"][row].tolist() == list(expected.frequent_counts)
 
 
+def test_no_shopper_no_state():
+    states = dataset_of([(0, 1, VIEW, 5, 0, 0, 0, 1, 1)]).states(9, np.zeros(0, int), 3, 2)
+    assert {array.shape for array in states.values()} == {(0, 3), (0, 2)}
+
+
 def test_states_have_the_types_of_the_signatures():
     states = dataset_of([(0, 1, VIEW, 5, 0, 0, 0, 1, 1)]).states(6, length=3, frequent=2)
     assert {name: (value.dtype.name, value.shape) for name, value in states.items()} == {

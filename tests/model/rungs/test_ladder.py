@@ -24,7 +24,7 @@ from model.rungs.recommender import (
 from model.rungs.repeat import Repeat
 from model.rungs.training import TrainSettings, rungs_to_fit, train
 from model.rungs.validation import Window
-from model.schema import CART, EVENT_TYPE_INDEX, PURCHASE, VIEW, Input
+from model.schema import CART, EVENT_TYPE_INDEX, PURCHASE, VIEW, DataError, Input
 from tests.model.rungs.shops import DAY, START, Row, dataset_of, tasteful_shop
 
 LENGTH = 6
@@ -280,3 +280,13 @@ def test_type_weights_follow_the_schema():
     weights = InterestSettings(purchase=0.7).type_weights()
     assert weights[EVENT_TYPE_INDEX[PURCHASE]] == pytest.approx(0.7)
     assert weights[0] == 0.0
+
+
+@pytest.mark.parametrize("window", ["validation", "test"])
+def test_a_window_in_which_nobody_bought_is_refused_by_name(window):
+    first, last = {"validation": (12.0, 20.0), "test": (20.0, 99.0)}[window]
+    rows = [row for row in ROWS if not first <= row.day < last] + [Row(0, 1, first + 1, VIEW)]
+    other = Row(1, 2, {"validation": 25.0, "test": 15.0}[window])
+    shop = dataset_of([*rows, other], items=4, validation_day=12.0, test_day=20.0)
+    with pytest.raises(DataError, match=f"bought anything in the {window} window"):
+        train(shop, TrainSettings(name="popularity"))
