@@ -2,8 +2,9 @@
 
     python -m benchmarks.ladder --data ../shared/data --cpu-seconds 600 [--only ml1m]
 
-Each data set's rows replace its former ones in `results/ladder.json`. Data that is not there is skipped with a line that says so. Online Retail is judged as a shop is
-(first basket in the window, all items, seen ones kept), through the pipeline's own `prepare`;
+Each data set's rows replace its former ones in `results/ladder.json`; data that is not there is
+skipped with a line that says so. Online Retail is judged as a shop is (first basket in the window,
+all items, seen ones kept), by the shipped example's settings through the pipeline's own `prepare`;
 ML-1M and Beauty as papers do (leave-one-out, items of the history left out of the ranking).
 """
 
