@@ -1,6 +1,7 @@
 """The closed-form rungs: their formulas by hand, their order on data, their files."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -290,3 +291,24 @@ def test_a_window_in_which_nobody_bought_is_refused_by_name(window):
     shop = dataset_of([*rows, other], items=4, validation_day=12.0, test_day=20.0)
     with pytest.raises(DataError, match=f"bought anything in the {window} window"):
         train(shop, TrainSettings(name="popularity"))
+
+
+def test_a_fit_of_linear_holds_two_square_matrices_and_little_more(monkeypatch):
+    items = 1_500
+    monkeypatch.setattr("model.rungs.linear.COLUMNS_AT_ONCE", items // 10)  # as at 20,000 items
+    rng = np.random.default_rng(3)
+    rows = [
+        Row(user, int(item), float(day))
+        for user in range(300)
+        for day in range(0, 12, 3)
+        for item in rng.integers(1, items + 1, 4)
+    ]
+    shop = dataset_of(rows, items=items, validation_day=12.0, test_day=20.0)
+    linear = Linear(items, LinearSettings(ridge=1.0, megabytes=1))
+    as_model(linear, LENGTH, 4)
+    tracemalloc.start()
+    linear.fit(shop, CONTEXT)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    square = 4 * items**2
+    assert 2 * square < peak < 3 * square  # at 20,000 items less than 5 GB
