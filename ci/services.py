@@ -54,6 +54,7 @@ SERVICES = (
     ),
     Service("haproxy", "checks the rendered proxy configuration", ("haproxy",), ("haproxy",)),
     Service("docker", "builds the images", ("dockerd", "iptables"), ("docker.io", "iptables")),
+    Service("openssl", "verifies release statements as a host does", ("openssl",), ("openssl",)),
     Service("chromium", "looks at the report as a reader does", ("chromium",), ("chromium",)),
     Service(
         "groovy",
