@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
@@ -365,11 +366,12 @@ def test_one_key_may_not_have_both_powers(tmp_path):
 
 
 def test_only_ed25519_keys_are_keys(tmp_path, release):
-    rsa = generate_private_key(65537, 2048).public_key()
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    pem = rsa.public_bytes(serialization.Encoding.PEM, form)
-    truncated = release.path.read_bytes()[:-40]
-    for wrong in (pem, truncated, b"\xff"):
+    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    rsa = generate_private_key(65537, 2048).public_key().public_bytes(*form)
+    as_long = X25519PrivateKey.generate().public_key().public_bytes(*form)
+    good = release.path.read_bytes()
+    longer = good.replace(b"=\n", b"A\n")  # 45 bytes instead of 44
+    for wrong in (rsa, as_long, longer, good[:-40], b"\xff"):
         (tmp_path / "release").mkdir(exist_ok=True)
         (tmp_path / "release" / "current.pub").write_bytes(wrong)
         with pytest.raises(StatementError, match=r"current\.pub"):
