@@ -247,6 +247,12 @@ def _allowed(location: tuple[int | str, ...]) -> list[str]:
     return list(section.model_fields)
 
 
+def machine_cache() -> Path:
+    """Folder of what this machine makes once for every shop and clone: `~/.cache/pushcart`."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base).absolute() / "pushcart"
+
+
 def read_secret(env: str, file: str) -> str | None:
     """The secret that a setting refers to; None where it refers to none.
 
@@ -269,4 +275,4 @@ def read_secret(env: str, file: str) -> str | None:
     return None
 
 
-__all__ = ["PROJECT", "TASK", "Config", "Options", "load_config", "read_secret"]
+__all__ = ["PROJECT", "TASK", "Config", "Options", "load_config", "machine_cache", "read_secret"]

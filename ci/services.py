@@ -55,6 +55,18 @@ SERVICES = (
     Service("haproxy", "checks the rendered proxy configuration", ("haproxy",), ("haproxy",)),
     Service("docker", "builds the images", ("dockerd", "iptables"), ("docker.io", "iptables")),
     Service("openssl", "verifies release statements as a host does", ("openssl",), ("openssl",)),
+    Service(
+        "debian",
+        "makes the base of the images that are built here",
+        ("mmdebstrap",),
+        ("mmdebstrap", "debian-archive-keyring"),
+    ),
+    Service(
+        "registry",
+        "takes the images, behind TLS and a password",
+        ("docker-registry", "htpasswd", "openssl"),
+        ("docker-registry", "apache2-utils", "openssl"),
+    ),
     Service("chromium", "looks at the report as a reader does", ("chromium",), ("chromium",)),
     Service(
         "groovy",
