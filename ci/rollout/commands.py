@@ -1,29 +1,21 @@
-"""The commands of a working day: `serve`, `status`, `history`, `rollback`."""
+"""The commands of a working day: `serve`, `status`, `history`, `rollback`, for every target."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from ci.config import Config
 from ci.console import duration, say
 from ci.errors import RefusedError, RolloutUndoneError, UnavailableError, UsageError
-from ci.rollout import client, ledger
-from ci.rollout.served import ask_served, url_of
-from ci.workspace import digest_of
-from serving import supervisor
-from serving.host import releases
-from serving.host.control import Order
-from serving.host.record import Record, Release
+from ci.rollout import ledger
+from ci.rollout.served import Served, url_of
+from ci.rollout.targets import Seen, target_of
+from serving.host.record import VERIFIED, Record, Release
 
 
-def _record(config: Config) -> Record:
-    known = client.find_record(config)
-    if known is None or not known.history:
-        raise UsageError(
-            f"Nothing was ever released to {config.options.environment}. Run `bin/ci run` first."
-        )
-    return known
-
-
-def progress(news: Order) -> None:
+def progress(news: dict[str, Any]) -> None:
     """Print one step of a rollout."""
-    say(f"{'':<9} {news['step']}: {news['what']}")
+    host = f"{news['host']}: " if news.get("host") else ""
+    say(f"{'':<9} {host}{news['step']}: {news['what']}")
 
 
 def serve(config: Config, stop: bool = False) -> int:
@@ -31,79 +23,109 @@ def serve(config: Config, stop: bool = False) -> int:
 
     Args:
         config: Names the shop and the environment.
-        stop: End the supervisor that runs, and both colours with it, instead.
+        stop: End what runs in the background, both colours, instead.
 
     Raises:
         UsageError: Nothing was ever released.
         RefusedError: The last release failed or was taken away: nothing is live.
-        UnavailableError: The supervisor does not end.
+        UnavailableError: What runs does not end.
     """
-    known = _record(config)
-    running = client.find_supervisor(known)
-    if stop:
-        if running:
-            client.leave(known, "stop")
-        say(f"nothing serves at {url_of(known)} now; `bin/ci serve` starts the live release again")
-        return 0
-    if running:
-        say(
-            f"release {running['live']} is served at {url_of(known)} already, "
-            f"by process {running['pid']} in the background"
+    target = target_of(config)
+    _released(config, target.look(config))
+    return target.serve(config, stop=stop)
+
+
+def _released(config: Config, seen: Sequence[Seen]) -> list[Seen]:
+    """The hosts that can be asked, of an environment to which something was released.
+
+    Raises:
+        UsageError: Nothing ever was.
+        UnavailableError: No host can be asked.
+    """
+    reached = [one for one in seen if not one.trouble]
+    if not reached:
+        raise UnavailableError(_troubles(seen))
+    if not any(one.record and one.record.history for one in reached):
+        raise UsageError(
+            f"Nothing was ever released to {config.options.environment}. Run `bin/ci run` first."
         )
-        return 0
-    if known.live_colour is None:
-        raise RefusedError("No release is live: the last one failed. Run `bin/ci run`.")
-    say(f"serving release {known.live_colour.model_version} at {url_of(known)}; Ctrl-C ends it")
-    return supervisor.main(client.supervisor_arguments(config))
+    return [one for one in reached if one.record]
+
+
+def _troubles(seen: Sequence[Seen]) -> str:
+    lines = [f"{one.host} cannot be asked: {one.trouble}" for one in seen if one.trouble]
+    return "\n".join([*lines, "Bring it back or take it out of the inventory, then try again."])
 
 
 def status(config: Config) -> None:
     """Print what runs where, since when, and what the ledger has not heard of.
 
     Raises:
-        UnavailableError: A release is live by the record, but the endpoint does not answer with it.
+        UnavailableError: A release is live by the record, but the endpoint does not answer with
+            it, or a host cannot be asked.
     """
-    known = _record(config)
-    running = client.find_supervisor(known)
-    answers = ask_served(known)
-    say(f"environment  {known.environment} of shop {known.shop}")
-    says = f"release {answers.model_version} answers" if answers else "no release answers"
+    seen = target_of(config).look(config)
+    released = _released(config, seen)
+    say(f"environment  {config.options.environment} of shop {config.shop.name}")
+    for one in released:
+        _say_host(one)
+    waiting, _ = ledger.pending(config)
+    say(f"ledger       {f'{len(waiting)} entries wait to be sent' if waiting else 'knows all'}")
+    if wrong := [_silent(config, one) for one in released if one.live and not one.answers]:
+        raise UnavailableError("\n".join(wrong))
+    if any(one.trouble for one in seen):
+        raise UnavailableError(_troubles(seen))
+
+
+def _say_host(seen: Seen) -> None:
+    known = seen.record
+    if known is None:
+        return
+    if seen.host:
+        say(f"host         {seen.host}")
     taken = known.preferred_port not in (0, known.port)
     why = f" (port {known.preferred_port} was taken)" if taken else ""
-    say(f"endpoint     {url_of(known)}{why}: {says}")
+    say(f"endpoint     {url_of(known)}{why}: {_says(seen)}")
     for colour in known.colours.values():
         since = next((r.started_at for r in reversed(known.history) if _is_of(r, colour.name)), "")
         say(
             f"{colour.state:<12} {colour.name:<6} release {colour.model_version} "
             f"({colour.engine}, {colour.digest[:19]}…) since {since}"
         )
-    who = f"process {running['pid']}" if running else "does not run; start it with `bin/ci serve`"
-    say(f"supervisor   {who}")
-    waiting, _ = ledger.pending(config)
-    say(f"ledger       {f'{len(waiting)} entries wait to be sent' if waiting else 'knows all'}")
-    live = known.live_colour
-    if live and (answers is None or answers.digest != live.digest):
-        raise UnavailableError(
-            f"Release {live.model_version} should be live at {url_of(known)}, but {says} there. "
-            f"Run `bin/ci serve`; the logs are in {config.environment_state() / 'logs'}."
-        )
+    say(seen.keeper)
+
+
+def _says(seen: Seen) -> str:
+    return f"release {seen.served.model_version} answers" if seen.served else "no release answers"
+
+
+def _silent(config: Config, seen: Seen) -> str:
+    should = f"Release {seen.live.model_version}" if seen.live else "A release"
+    where = ", ".join(filter(None, [seen.host, url_of(seen.record) if seen.record else ""]))
+    return (
+        f"{should} should be live at {where}, but {_says(seen)} there. "
+        f"Run `bin/ci serve`; the logs are in {config.environment_state() / 'logs'}."
+    )
 
 
 def _is_of(line: Release, colour: str) -> bool:
-    return line.colour == colour and line.state in ("live", "previous", "withdrawn")
+    return line.colour == colour and line.state in VERIFIED
 
 
 def history(config: Config) -> None:
     """Print every rollout of the environment and how it ended."""
-    lines = _record(config).history
-    say("  #  kind      release  state      when                       seconds  failed  by")
-    for line in lines:
-        say(
-            f"{line.number:>3}  {line.kind:<8}  {line.model_version:>7}  {line.state:<9}  "
-            f"{line.started_at:<25}  {line.seconds:>7.1f}  {line.failed_requests:>6}  {line.who}"
-        )
-        if line.reason:
-            say(f"       {line.reason.splitlines()[0]}")
+    for one in _released(config, target_of(config).look(config)):
+        if one.host:
+            say(f"host {one.host}")
+        say("  #  kind      release  state      when                       seconds  failed  by")
+        for line in one.record.history if one.record else []:
+            say(
+                f"{line.number:>3}  {line.kind:<8}  {line.model_version:>7}  {line.state:<9}  "
+                f"{line.started_at:<25}  {line.seconds:>7.1f}  {line.failed_requests:>6}  "
+                f"{line.who}"
+            )
+            if line.reason:
+                say(f"       {line.reason.splitlines()[0]}")
 
 
 def rollback(config: Config, to: int | None = None) -> None:
@@ -114,49 +136,71 @@ def rollback(config: Config, to: int | None = None) -> None:
         UsageError: Release `to` never served here.
         RolloutUndoneError: The release was not healthy; the present one serves on.
     """
-    known = _record(config)
-    target = _target(config, known, to)
-    present = known.live_colour
-    came_from = f" from release {present.model_version}" if present else ""
-    say(f"rollback  to release {target.model_version}{came_from}")
-    done = client.rollback(config, target.digest, progress)
-    answers = ask_served(client.find_record(config))
-    if answers is None or answers.digest != target.digest:
-        raise RolloutUndoneError(
-            f"The endpoint answers with {answers}, not with release {target.model_version}. "
-            "See `bin/ci status`."
-        )
-    seconds = duration(done.get("seconds", 0.0))
-    say(f"{'':<9} release {target.model_version} answers at {answers.url}  [{seconds}]")
+    target = target_of(config)
+    seen = _released(config, target.look(config))
+    goal = choose(config, seen, to)
+    came_from = sorted({one.live.model_version for one in seen if one.live})
+    what = f" from release {', '.join(map(str, came_from))}" if came_from else ""
+    say(f"rollback  to release {goal.model_version}{what}")
+    done = target.rollback(config, goal, progress)
+    places = ", ".join(one.place for one in answered(target.look(config), goal.digest))
+    seconds = duration(max((one.seconds for one in done), default=0.0))
+    say(f"{'':<9} release {goal.model_version} answers at {places}  [{seconds}]")
     ledger.settle_later(config)
 
 
-def _target(config: Config, known: Record, to: int | None) -> Release:
-    target = known.rollback_target() if to is None else known.version(to)
-    if target is None and to is None:
-        raise RefusedError(
-            f"There is nothing to roll back to: no other release of {known.environment} was "
-            "verified healthy and not withdrawn. See `bin/ci history`."
-        )
-    if target is None:
-        served = sorted({line.model_version for line in known.history})
-        raise UsageError(f"Release {to} never served {known.environment}; it knows {served}.")
-    _check_whole(config, target)
-    return target
+def answered(seen: Sequence[Seen], digest: str) -> list[Served]:
+    """What every host's endpoint answers, proved to be this release.
+
+    Raises:
+        RolloutUndoneError: One does not answer as it.
+    """
+    found = []
+    for one in seen:
+        if one.trouble:
+            continue
+        if one.served is None or one.served.digest != digest:
+            where = f" of {one.host}" if one.host else ""
+            raise RolloutUndoneError(
+                f"The endpoint{where} answers with {one.served}, not with {digest}. "
+                "See `bin/ci status`."
+            )
+        found.append(one.served)
+    return found
 
 
-def _check_whole(config: Config, target: Release) -> None:
-    """See that the host still has the release as it was verified."""
-    home = config.environment_state()
-    try:
-        bundle = releases.load(home, target.digest).bundle(home)
-    except releases.ReleaseError as error:
+def choose(config: Config, seen: Sequence[Seen], to: int | None) -> Release:
+    """The one release that every host goes back to.
+
+    Args:
+        config: Names the environment, for the messages.
+        seen: The hosts that can be asked.
+        to: A model version; None is the newest good release before the present one.
+
+    Raises:
+        RefusedError: There is none, or the hosts would go to different ones.
+        UsageError: Release `to` never served there.
+    """
+    goals = {one.host: _goal(one.record, to) for one in seen if one.record}
+    found = {goal.digest: goal for goal in goals.values() if goal}
+    if not found and to is None:
         raise RefusedError(
-            f"Release {target.model_version} is not on this host any more ({error}). "
-            "Make it again with `bin/ci run` on its commit."
-        ) from error
-    if (seen := digest_of(bundle)) != target.digest:
-        raise RefusedError(
-            f"Release {target.model_version} at {bundle} was altered: its digest is {seen}, not "
-            f"{target.digest}. Restore it from a backup, or name another with --to."
+            f"There is nothing to roll back to: no other release of {config.options.environment} "
+            "was verified healthy and not withdrawn. See `bin/ci history`."
         )
+    if not found:
+        lines = [line for one in seen if one.record for line in one.record.history]
+        served = sorted({line.model_version for line in lines})
+        raise UsageError(
+            f"Release {to} never served {config.options.environment}; it knows {served}."
+        )
+    if len(found) > 1 or None in goals.values():
+        each = ", ".join(f"{h} to {g.model_version if g else 'none'}" for h, g in goals.items())
+        raise RefusedError(
+            f"The hosts would go back to different releases ({each}). Name one with --to."
+        )
+    return next(iter(found.values()))
+
+
+def _goal(known: Record, to: int | None) -> Release | None:
+    return known.rollback_target() if to is None else known.version(to)

@@ -18,11 +18,17 @@ from serving.host.verification import UnhealthyError, verify_gateway
 
 @dataclass(frozen=True)
 class Served:
-    """What the public endpoint says it serves."""
+    """What the public endpoint of a host ("" is this machine) says it serves."""
 
     model_version: int
     digest: str
     url: str
+    host: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it answers, for people."""
+        return self.host or self.url
 
 
 def url_of(known: Record) -> str:

@@ -1,16 +1,16 @@
 """Stage `deploy`: roll the judged release out, and say done only when the endpoint answers so."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ci.config import Config
-from ci.console import say
-from ci.errors import HeldError, InconclusiveError, RefusedError, RolloutUndoneError, UsageError
-from ci.rollout import client, ledger, placing
-from ci.rollout.commands import progress
-from ci.rollout.served import Served, ask_served, example, wait_served
+from ci.errors import HeldError, InconclusiveError, RefusedError, UnavailableError
+from ci.rollout import ledger
+from ci.rollout.commands import answered, progress
+from ci.rollout.served import Served
+from ci.rollout.targets import Done, Seen, Target, target_of
 from ci.workspace import Workspace
-from serving.host.record import Colour
-from serving.host.releases import Placed
 
 
 def run(config: Config, workspace: Workspace) -> str:
@@ -22,22 +22,26 @@ def run(config: Config, workspace: Workspace) -> str:
         InconclusiveError: The gate could not decide.
         RefusedError: The decision is about other bundles than those at hand.
         RolloutUndoneError: The release was not healthy; the former one serves.
-        UnavailableError: The supervisor does not start or answer.
+        UnavailableError: A host does not answer.
     """
-    if config.environment.target != "process":
-        raise UsageError(
-            f"[environments.{config.options.environment}] target = {config.environment.target!r} "
-            "cannot be deployed to from here; allowed: 'process'."
-        )
+    target = target_of(config)
     exported = workspace.read_json("bundle.json", "export")
-    known = client.find_record(config)
-    live = known.live_colour if known else None
-    if live and live.digest == exported["digest"]:
-        return _already_live(config, workspace, live)
-    check_decision(workspace.read_json("gate.json", "gate"), exported, _to_beat(config, live))
-    placed = placing.place(config, workspace)
-    done = client.deploy(config, placed.digest, placed.commit, progress)
-    return _finish(config, workspace, placed, done)
+    seen = target.look(config)
+    if _is_live(seen, exported["digest"], target.images(workspace)):
+        return _already_live(config, workspace, target, exported)
+    gate = workspace.read_json("gate.json", "gate")
+    for live in _to_beat(config, seen):
+        check_decision(gate, exported, live)
+    done = target.deploy(config, workspace, progress)
+    return _finish(config, workspace, target, exported, done)
+
+
+def _is_live(seen: Sequence[Seen], digest: str, images: Mapping[str, str]) -> bool:
+    """Whether every host has this very release live by its record."""
+    colours = [one.live for one in seen]
+    return bool(colours) and all(
+        one is not None and one.digest == digest and one.images == images for one in colours
+    )
 
 
 def check_decision(gate: dict[str, Any], exported: dict[str, Any], live: str | None) -> None:
@@ -72,60 +76,72 @@ def check_decision(gate: dict[str, Any], exported: dict[str, Any], live: str | N
         )
 
 
-def _to_beat(config: Config, live: Colour | None) -> str | None:
-    """Digest of the live release, where the gate's baseline is this environment's."""
-    if live is None or config.gate.baseline_environment != config.options.environment:
-        return None
-    return live.digest
+def _to_beat(config: Config, seen: Sequence[Seen]) -> list[str | None]:
+    """Digests that serve now and had to be beaten: the gate's baseline is this environment's."""
+    lives = {one.live.digest for one in seen if one.live}
+    if not lives or config.gate.baseline_environment != config.options.environment:
+        return [None]
+    return [*sorted(lives)]
 
 
-def _already_live(config: Config, workspace: Workspace, live: Colour) -> str:
+def _already_live(
+    config: Config, workspace: Workspace, target: Target, exported: dict[str, Any]
+) -> str:
     """Nothing to roll out: see that it answers, and tell what an interrupted run left untold."""
-    served = ask_served(client.find_record(config))
-    if served is None or served.digest != live.digest:
-        client.ensure_supervisor(config)  # after a reboot nobody serves what the record says
-        served = wait_served(config, live.digest)
+    seen = target.look(config)
+    if not all(one.answers for one in seen):
+        target.wake(config, progress)  # after a reboot nobody serves what the record says
+        seen = target.look(config)
+    served = answered(seen, exported["digest"])
     ledger.settle(config)
     before = workspace.find_json("../deployment.json")
-    if before is None or before["digest"] != served.digest or before["url"] != served.url:
-        _write(config, workspace, served, live.name, 0.0)
-    return f"release {served.model_version} is already live at {served.url}; nothing to promote"
+    if before is None or (before["digest"], before["url"]) != (served[0].digest, served[0].url):
+        done = [Done(one.host, one.live.name, 0.0, 0) for one in seen if one.live]
+        _write(config, workspace, target, served[0], done)
+    places = ", ".join(one.place for one in served)
+    return f"release {served[0].model_version} is already live at {places}; nothing to promote"
 
 
-def _finish(config: Config, workspace: Workspace, placed: Placed, done: dict[str, Any]) -> str:
+def _finish(
+    config: Config,
+    workspace: Workspace,
+    target: Target,
+    exported: dict[str, Any],
+    done: list[Done],
+) -> str:
     """Ask the endpoint as a shopper would, then tell the ledger and leave the evidence."""
-    known = client.find_record(config)
-    served = ask_served(known)
-    if known is None or served is None or served.digest != placed.digest:
-        raise RolloutUndoneError(
-            f"The endpoint answers with {served}, not with release {placed.model_version}. "
+    seen = target.look(config)
+    if silent := [one for one in seen if one.trouble]:
+        raise UnavailableError(
+            f"{silent[0].host} cannot be asked after the rollout: {silent[0].trouble}. "
             "See `bin/ci status`."
         )
-    seconds, colour = done.get("seconds", 0.0), done.get("colour", known.live)
-    _write(config, workspace, served, colour, seconds)
+    served = answered(seen, exported["digest"])
+    _write(config, workspace, target, served[0], done)
     ledger.settle(config)
-    removed = placing.prune(config.environment_state(), known)
-    if removed:
-        say(f"{'':<9} removed from the host: releases {', '.join(map(str, removed))}")
-    failed = done.get("failed_requests", 0)
+    seconds = sum(one.seconds for one in done)
+    failed = sum(one.failed_requests for one in done)
+    colours = ", ".join(one.colour for one in done if one.colour)
+    places = ", ".join(one.place for one in served)
     return (
-        f"release {served.model_version} live at {served.url} ({colour}, switched in "
+        f"release {served[0].model_version} live at {places} ({colours}, switched in "
         f"{seconds:.1f} s, {failed} failed requests)"
     )
 
 
 def _write(
-    config: Config, workspace: Workspace, served: Served, colour: str, seconds: float
+    config: Config, workspace: Workspace, target: Target, served: Served, done: list[Done]
 ) -> None:
     """Write `deployment.json`: what serves, and one shopper's recommendations as evidence."""
     content = {
         "environment": config.options.environment,
         "model_version": served.model_version,
         "digest": served.digest,
-        "colour": colour,
-        "seconds": seconds,
+        "colour": done[0].colour,
+        "seconds": sum(one.seconds for one in done),
         "verified": True,
         "url": served.url,
-        "example": example(config.environment_state(), served),
+        "hosts": [asdict(one) for one in done],
+        "example": target.example(config, served),
     }
     workspace.write_json("../deployment.json", content)

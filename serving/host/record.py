@@ -35,6 +35,7 @@ class Colour:
     gateway_port: int = 0
     model: ProcessIdentity | None = None
     gateway: ProcessIdentity | None = None
+    images: dict[str, str] = field(default_factory=dict)  # part → what it is started from
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Release:
     reason: str = ""
     step: str = ""
     reported: bool = False
+    images: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
