@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ci.commands import COMMAND, COMMANDS, ENVIRONMENT, FIRST_RELEASE, FORCE, Command
+from ci.commands import COMMAND, COMMANDS, ENVIRONMENT, FIRST_RELEASE, FORCE, ONLY, WITHOUT, Command
 from ci.console import complain
 from ci.errors import PushcartError, UsageError
 from ci.pipeline import STAGE, STAGES
@@ -89,6 +89,8 @@ def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
         environment=chosen.pop("environment", "local"),
         first_release=chosen.pop("first_release", False),
         force=chosen.pop("force", False),
+        only=tuple(chosen.pop("only", ())),
+        without=tuple(chosen.pop("without", ())),
     )
     config = load_config(known.config, _overrides(known), options)
     if known.command in STAGE:
@@ -152,6 +154,7 @@ def _described(name: str) -> Command:
         *([FORCE] if stage.reusable else []),
         *([FIRST_RELEASE] if name == "gate" else []),
         *([ENVIRONMENT] if name in {"image", "deploy"} else []),
+        *((ONLY, WITHOUT) if name == "check" else []),
     )
     return Command(name, "stages", stage.summary, "", arguments=arguments)
 

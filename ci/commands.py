@@ -46,6 +46,14 @@ FIRST_RELEASE = Argument(
     {"action": "store_true"},
 )
 FORCE = Argument(("--force",), "run the stage also when nothing changed", {"action": "store_true"})
+ONLY = Argument(
+    ("--only",), "these checks alone", {"nargs": "+", "default": (), "metavar": "CHECK"}
+)
+WITHOUT = Argument(
+    ("--without",),
+    "all but these, e.g. tests",
+    {"nargs": "+", "default": (), "metavar": "CHECK"},
+)
 STOP = Argument(
     ("--stop",), "end what serves in the background, after open requests", {"action": "store_true"}
 )

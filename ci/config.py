@@ -38,6 +38,8 @@ class Options:
     first_release: bool = False
     force: bool = False
     to_release: int | None = None
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def _line(detail: ErrorDetails, path: Path, overrides: dict[str, str], raw: dict
         near = difflib.get_close_matches(str(detail["loc"][-1]), allowed, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"  {origin}: unknown key; allowed here: {', '.join(allowed)}.{hint}"
-    secret = "password" in message
+    secret = "password" in message  # pragma: allowlist secret
     seen = "" if secret or detail["type"] == "value_error" else f", got {_value(raw, detail)!r}"
     return f"  {origin}: {message[0].lower() + message[1:]}{seen}"
 
@@ -275,4 +277,18 @@ def read_secret(env: str, file: str) -> str | None:
     return None
 
 
-__all__ = ["PROJECT", "TASK", "Config", "Options", "load_config", "machine_cache", "read_secret"]
+def in_ci() -> bool:
+    """Whether what is absent is a failure: `CI=true`, as build servers set it."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+__all__ = [
+    "PROJECT",
+    "TASK",
+    "Config",
+    "Options",
+    "in_ci",
+    "load_config",
+    "machine_cache",
+    "read_secret",
+]

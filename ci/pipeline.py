@@ -36,7 +36,7 @@ class Stage:
 STAGES = (
     Stage(
         name="check",
-        summary="lint, types and the tests, each with a JUnit report",
+        summary="linters, types, secrets, licences, advisories and the tests",
         writes=("../check.json",),
         reusable=False,
     ),

@@ -78,6 +78,11 @@ SERVICES = (
 )
 
 
+def missing_programs(name: str) -> list[str]:
+    """The programs that a service lacks on this machine; none for the name ""."""
+    return next((service.missing() for service in SERVICES if service.name == name), [])
+
+
 def find_program(program: str) -> Path | None:
     """Return where a program (or the file at an absolute path) lies, or None.
 

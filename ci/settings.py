@@ -193,6 +193,14 @@ class RegistrySettings(Section):
     password_env: str = ""
 
 
+class CheckSettings(Section):
+    """What `bin/ci check` holds the repository to."""
+
+    coverage: Share = 0.8
+    advisories_dir: str = ""
+    advisories: Literal["optional", "required"] = "optional"
+
+
 class EnvironmentSettings(Section):
     """One place to deploy to."""
 
@@ -212,6 +220,7 @@ class Settings(Section):
     serving: ServingSettings = ServingSettings()
     storage: StorageSettings = StorageSettings()
     registry: RegistrySettings = RegistrySettings()
+    check: CheckSettings = CheckSettings()
     environments: dict[Name, EnvironmentSettings] = {
         "local": EnvironmentSettings(),
         "staging": EnvironmentSettings(port=8510),

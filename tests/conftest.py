@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from ci.config import in_ci
 from tests.services import (
     NOT_RUN_HERE,
     DatabaseServer,
-    in_ci,
     mariadb_server,
     postgresql_server,
     require_service,

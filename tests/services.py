@@ -15,14 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from ci.config import in_ci
 from ci.services import SERVICES, find_program
 
 START_SECONDS = 120.0  # a start takes 1-3 s; eight busy neighbours on two cores make it many more
-
-
-def in_ci() -> bool:
-    """Tell whether the run must be complete."""
-    return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
 def require_service(name: str) -> None:

@@ -66,6 +66,7 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     "url",
+    # pragma: allowlist nextline secret
     ["postgresql://shop:hunter2@db/shop", "mysql://db/shop?user=shop&password=hunter2"],
 )
 def test_a_literal_password_is_refused_and_never_echoed(tmp_path, url):

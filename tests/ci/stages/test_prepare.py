@@ -125,6 +125,7 @@ def test_a_wrong_password_is_exit_4_and_not_shown(shop, tmp_path, capsys, postgr
 
 
 def test_a_literal_password_is_exit_2_and_not_shown(shop, capsys):
+    # pragma: allowlist nextline secret
     assert shop("data.source=postgresql://ann:geheim@127.0.0.1/shop") == 2
     shown = capsys.readouterr()
     assert "literal password" in shown.err

@@ -1,0 +1,33 @@
+"""The table of checks, in the order of their speed."""
+
+from ci.checking import dependencies, groovy, linters, testing
+from ci.checking.check import Check
+
+PYTHON = ("ci/*.py", "model/*.py", "serving/*.py", "tests/*.py", "benchmarks/*.py")
+LOCKS = ("requirements/*.lock",)
+BINARY = (".parquet", ".png", ".jar", ".keras")
+
+CHECKS = (
+    Check("locks", "locks fit requirements.txt", LOCKS, dependencies.locks, ("requirements*",)),
+    Check("licences", "no licence that binds a service", LOCKS, dependencies.licences),
+    Check(
+        "advisories",
+        "no pinned version with a known vulnerability",
+        LOCKS,
+        dependencies.advisories,
+        is_cached=False,
+    ),
+    Check("ruff", "faults and style of Python", PYTHON, linters.ruff, ("pyproject.toml",)),
+    Check("format", "layout of Python", PYTHON, linters.ruff_format, ("pyproject.toml",)),
+    Check(
+        "yaml", "layout and traps of YAML", ("*.yml", "*.yaml"), linters.yamllint, (".yamllint",)
+    ),
+    Check(
+        "docker", "traps of Dockerfiles", ("*Dockerfile",), linters.hadolint, (".hadolint.yaml",)
+    ),
+    Check("shell", "traps of shell scripts", ("bin/ci", ".ci/run", "*.sh"), linters.shellcheck),
+    Check("groovy", "syntax of Jenkinsfiles", ("*Jenkinsfile",), groovy.groovy, service="groovy"),
+    Check("secrets", "no key or password in the tree", ("*",), linters.secrets),
+    Check("types", "types of Python", ("ci/*.py", "serving/*.py"), linters.mypy, ("model/*.py",)),
+    Check("tests", "the tests, with coverage", ("tests/*.py",), testing.tests, is_cached=False),
+)
