@@ -16,12 +16,14 @@ from ci.settings import (
     DataSettings,
     EnvironmentSettings,
     GateSettings,
+    ImagesSettings,
     ModelSettings,
     RegistrySettings,
     Section,
     ServingSettings,
     Settings,
     ShopSettings,
+    SigningSettings,
     SimulatorSettings,
     StorageSettings,
 )
@@ -95,6 +97,16 @@ class Config:
     def registry(self) -> RegistrySettings:
         """Section `[registry]`."""
         return self.settings.registry
+
+    @property
+    def images(self) -> ImagesSettings:
+        """Section `[images]`."""
+        return self.settings.images
+
+    @property
+    def signing(self) -> SigningSettings:
+        """Section `[signing]`."""
+        return self.settings.signing
 
     @property
     def environment(self) -> EnvironmentSettings:

@@ -185,6 +185,23 @@ class StorageSettings(Section):
     state: str = "var"
 
 
+class ImagesSettings(Section):
+    """Where container images are pushed and pulled; the login is a reference, never a value."""
+
+    registry: Annotated[str, Field(pattern=r"^([a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*)?$")] = ""
+    username_env: str = "CONTAINER_REGISTRY_USERNAME"
+    password_env: str = "CONTAINER_REGISTRY_PASSWORD"
+    ca_file: str = ""
+
+
+class SigningSettings(Section):
+    """The private keys of release statements, by the variables that hold them, and the public."""
+
+    key_env: str = "PUSHCART_SIGNING_KEY"
+    override_key_env: str = "PUSHCART_OVERRIDE_KEY"
+    public_keys: str = "infra/keys"
+
+
 class RegistrySettings(Section):
     """MLflow: empty means the embedded SQLite store of this shop."""
 
@@ -206,6 +223,10 @@ class EnvironmentSettings(Section):
 
     target: Literal["process", "compose", "hosts", "kubernetes"] = "process"
     port: Annotated[int, Field(ge=1, le=65535)] = 8500
+    bind: str = "127.0.0.1"
+    inventory: str = ""
+    known_hosts: str = ""
+    ssh_key_env: str = "DEPLOY_KEY_FILE"
 
 
 class Settings(Section):
@@ -220,6 +241,8 @@ class Settings(Section):
     serving: ServingSettings = ServingSettings()
     storage: StorageSettings = StorageSettings()
     registry: RegistrySettings = RegistrySettings()
+    images: ImagesSettings = ImagesSettings()
+    signing: SigningSettings = SigningSettings()
     check: CheckSettings = CheckSettings()
     environments: dict[Name, EnvironmentSettings] = {
         "local": EnvironmentSettings(),
