@@ -33,7 +33,7 @@ def ruff(scene: Scene) -> Outcome:
 
 def ruff_format(scene: Scene) -> Outcome:
     """Layout of Python."""
-    options = ["--check", "--preview", "--output-format=json", "--no-cache"]
+    options = ["--check", "--output-format=json", "--no-cache"]
     found = json.loads(run_tool([TOOLS / "ruff", "format", *options, *scene.files], scene))
     why, fix = "is not laid out as ruff does", "run `ruff format`"
     return _outcome(
