@@ -18,7 +18,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from serving.host.colours import SOURCES
+from serving.host.host import SOURCES
 from tests.rollout_fixtures import write_card
 from tests.rollout_shop import Shop, eventually, open_shop, unused_port
 from tests.serving import bundles

@@ -190,7 +190,7 @@ class ImagesSettings(Section):
 
     registry: Annotated[str, Field(pattern=r"^([a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*)?$")] = ""
     username_env: str = "CONTAINER_REGISTRY_USERNAME"
-    password_env: str = "CONTAINER_REGISTRY_PASSWORD"
+    password_env: str = "CONTAINER_REGISTRY_PASSWORD"  # noqa: S105  names it
     ca_file: str = ""
 
 

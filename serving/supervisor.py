@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from serving.host import control, daemon, outbox, processes, record, releases
-from serving.host.colours import LOOPBACK, SOURCES, Host, forget_sockets, socket_folder
 from serving.host.control import Caller, Order, RefusedOrderError
+from serving.host.host import LOOPBACK, SOURCES
+from serving.host.process_host import ProcessHost, find_listener, forget_sockets, socket_folder
 from serving.host.record import Record
-from serving.host.recovery import find_listener, recover, restore
+from serving.host.recovery import recover, restore
 from serving.host.rollout import Request, Rollout
 
 SOCKET = "supervisor.sock"
@@ -50,7 +51,7 @@ class Supervisor:
 
     rollout: type[Rollout] = Rollout
 
-    def __init__(self, host: Host, ledger: Path) -> None:
+    def __init__(self, host: ProcessHost, ledger: Path) -> None:
         self.host = host
         self.record = host.record
         self._ledger = ledger
@@ -100,7 +101,7 @@ class Supervisor:
     async def _change(self, request: Request, caller: Caller) -> Order:
         async with self._queue(caller):
             live = self.record.live_colour
-            if live and live.digest == request.digest:
+            if live and live.key == request.key:
                 return {"already_live": True, "model_version": live.model_version}
             try:
                 rollout = self.rollout(self.host, request, caller)
@@ -174,7 +175,7 @@ class Supervisor:
         self.host.save()
 
 
-def open_host(home: Path, shop: str, environment: str, preferred_port: int) -> Host:
+def open_host(home: Path, shop: str, environment: str, preferred_port: int) -> ProcessHost:
     """Read or begin the record of an environment and get hold of its public socket.
 
     Raises:
@@ -189,7 +190,7 @@ def open_host(home: Path, shop: str, environment: str, preferred_port: int) -> H
     listener = find_listener(known)
     known.port = listener.getsockname()[1]
     known.supervisor = processes.identify(os.getpid())
-    host = Host(home, known, listener)
+    host = ProcessHost(home, known, listener)
     host.save()
     return host
 

@@ -20,8 +20,8 @@ from ci.errors import (
 )
 from serving import supervisor
 from serving.host import control, processes, record
-from serving.host.colours import SOURCES
 from serving.host.control import Order, RefusedOrderError
+from serving.host.host import SOURCES
 from serving.host.record import Record
 
 # A daemon that outlives a build must not look like a part of it (Jenkins ends such processes by

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ci.config import TASK, Config
 from ci.errors import RefusedError
 from ci.rollout.users import write_users
 from ci.workspace import Workspace, digest_of, remove
+from serving.gateway.shoppers import example_user
 from serving.host import releases
 from serving.host.record import VERIFIED, Record
 from serving.host.releases import Placed, folder_of
@@ -40,9 +42,11 @@ def place(config: Config, workspace: Workspace) -> Placed:
         drain_seconds=config.serving.drain_seconds,
         at=_moment(dataset) if _has_stopped(config) else None,
     )
-    target = folder_of(home, digest)
+    target = placed.folder(home)
     if target.exists():
-        placed.write(target)  # the settings of this deploy hold, the content is the same
+        # The settings of this deploy hold, the content is the same.
+        placed = replace(placed, example_user=example_user(placed.users(home)))
+        placed.write(target)
         return placed
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".placing-", dir=target.parent))
@@ -55,6 +59,7 @@ def place(config: Config, workspace: Workspace) -> Placed:
                 "Run `bin/ci export --force`."
             )
         write_users(dataset, scratch / releases.USERS)
+        placed = replace(placed, example_user=example_user(scratch / releases.USERS))
         placed.write(scratch)
         scratch.chmod(0o755)
         scratch.rename(target)
@@ -81,14 +86,14 @@ def prune(home: Path, known: Record) -> list[int]:
     Returns:
         The model versions that were removed.
     """
-    wanted = {colour.digest for colour in known.colours.values()}
+    wanted = {colour.key for colour in known.colours.values()}
     for line in reversed(known.history):
         if line.state in VERIFIED and len(wanted) < RELEASES_KEPT:
-            wanted.add(line.digest)
+            wanted.add(line.key)
     removed = set()
     for line in known.history:
-        folder = folder_of(home, line.digest)
-        if line.digest not in wanted and folder.exists():
+        folder = folder_of(home, line.key)
+        if line.key not in wanted and folder.exists():
             remove(folder)
             removed.add(line.model_version)
     return sorted(removed)

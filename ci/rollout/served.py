@@ -8,10 +8,9 @@ from typing import Any
 from ci.config import Config
 from ci.errors import RolloutUndoneError, UnavailableError
 from ci.rollout.client import find_record
-from serving.gateway.shoppers import example_user
 from serving.host import releases
 from serving.host.calls import CallError, call
-from serving.host.colours import LOOPBACK, POLL_SECONDS
+from serving.host.host import LOOPBACK, POLL_SECONDS
 from serving.host.record import Record
 from serving.host.verification import UnhealthyError, verify_gateway
 
@@ -79,6 +78,6 @@ def example(home: Path, served: Served) -> dict[str, Any]:
     placed = releases.load(home, served.digest)
     address = served.url.removeprefix("http://")
     try:
-        return verify_gateway(address, placed, example_user(placed.users(home)))
+        return verify_gateway(address, placed, placed.example_user)
     except UnhealthyError as error:
         raise RolloutUndoneError(f"{error}. See `bin/ci status`.") from error

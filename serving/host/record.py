@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from serving.host.processes import ProcessIdentity
+from serving.host.releases import key_of
 
 SCHEMA: Final = 1
 FILE: Final = "record.json"
@@ -37,6 +38,11 @@ class Colour:
     gateway: ProcessIdentity | None = None
     images: dict[str, str] = field(default_factory=dict)  # part → what it is started from
 
+    @property
+    def key(self) -> str:
+        """Its release's key."""
+        return key_of(self.digest, self.images)
+
 
 @dataclass
 class Release:
@@ -60,6 +66,11 @@ class Release:
     reported: bool = False
     images: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """Its release's key."""
+        return key_of(self.digest, self.images)
+
 
 @dataclass
 class Record:
@@ -74,6 +85,7 @@ class Record:
     supervisor: ProcessIdentity | None = None
     colours: dict[str, Colour] = field(default_factory=dict)
     history: list[Release] = field(default_factory=list)
+    highest_sequence: int = 0  # of the signed statements that were accepted
     schema: int = SCHEMA
 
     @property
@@ -86,21 +98,21 @@ class Record:
         """The name of the colour that gets no traffic."""
         return COLOURS[1] if self.live == COLOURS[0] else COLOURS[0]
 
-    def holder_of(self, digest: str) -> Colour | None:
+    def holder_of(self, key: str) -> Colour | None:
         """The colour that holds a release, whatever its state."""
-        return next((c for c in self.colours.values() if c.digest == digest), None)
+        return next((c for c in self.colours.values() if c.key == key), None)
 
-    def latest_of(self, digest: str) -> Release | None:
+    def latest_of(self, key: str) -> Release | None:
         """The newest line about a release that was verified healthy then."""
-        lines = [r for r in self.history if r.digest == digest and r.state in VERIFIED]
+        lines = [r for r in self.history if r.key == key and r.state in VERIFIED]
         return lines[-1] if lines else None
 
     def rollback_target(self) -> Release | None:
         """The newest release verified healthy here, not withdrawn since, and not live now."""
         live = self.live_colour
         for release in reversed(self.history):
-            is_newest_word = self.latest_of(release.digest) is release
-            is_live = live is not None and release.digest == live.digest
+            is_newest_word = self.latest_of(release.key) is release
+            is_live = live is not None and release.key == live.key
             if is_newest_word and release.state == "previous" and not is_live:
                 return release
         return None

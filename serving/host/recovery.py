@@ -1,34 +1,13 @@
 """Puts a host back to what its record says, after a crash, a kill or a reboot at any moment."""
 
-import contextlib
 import logging
-import socket
-from pathlib import Path
 
-from serving.host import control, processes
-from serving.host.colours import Host, bind
-from serving.host.record import Colour, Record
-from serving.host.rollout import ORDER_TROUBLE, switch
+from serving.host.control import RefusedOrderError
+from serving.host.host import Host
+from serving.host.record import Colour
 from serving.host.verification import UnhealthyError
 
 log = logging.getLogger(__name__)
-
-
-def find_listener(known: Record) -> socket.socket:
-    """The public socket: taken over from a gateway that still has it, else bound anew.
-
-    A gateway outlives its supervisor and goes on serving; taking its socket over keeps every
-    connection that waits in it.
-
-    Raises:
-        OSError: No port is free.
-    """
-    for colour in sorted(known.colours.values(), key=lambda one: one.name != known.live):
-        if processes.is_alive(colour.gateway):
-            with contextlib.suppress(*ORDER_TROUBLE):
-                path = Path(known.sockets) / f"{colour.name}.sock"
-                return socket.socket(fileno=control.ask(path, {"order": "listener"})["descriptor"])
-    return bind(known.port or known.preferred_port)
 
 
 async def recover(host: Host) -> None:
@@ -48,21 +27,14 @@ async def recover(host: Host) -> None:
 
 
 async def restore(host: Host, live: Colour) -> None:
-    """Bring the live colour's missing processes back and make it take the traffic.
+    """Bring back what is missing of the live colour and make it take the traffic.
 
     The gateway serves at once: while its model loads it answers 503, which tells a client more
     than a connection that hangs.
     """
-    if not processes.is_alive(live.model) and not processes.is_alive(live.gateway):
-        host.renumber(live)  # after a reboot others may have the ports
-    if not processes.is_alive(live.model):
-        log.warning("starting the model server of %s", live.name)
-        host.start_model(live)
-    if not processes.is_alive(live.gateway):
-        log.warning("starting the gateway of %s", live.name)
-        host.start_gateway(live)
     try:
+        await host.revive(live)
         await host.gateway_answers(live)
-        await switch(host, live)
-    except (UnhealthyError, *ORDER_TROUBLE) as error:
+        await host.switch(live)
+    except (UnhealthyError, RefusedOrderError, OSError) as error:
         log.warning("%s is not back yet: %s", live.name, error)

@@ -1,7 +1,9 @@
-"""Releases as they lie on a host: `releases/<digest>/`, complete and never changed."""
+"""Releases as they lie on a host: `releases/<key>/`, complete and never changed."""
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,9 @@ class Placed:
         commit: Source that made it.
         start_timeout_seconds: How long its model may take to load.
         drain_seconds: How long its open connections are waited for before it is ended.
+        example_user: A shopper to try it with.
         at: Moment (seconds) as of which it answers; None is now.
+        images: What it is started from, by part, where that is images: `name@sha256:…`.
     """
 
     task: str
@@ -35,11 +39,18 @@ class Placed:
     commit: str
     start_timeout_seconds: float
     drain_seconds: float
+    example_user: str = "nobody"
     at: float | None = None
+    images: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other release."""
+        return key_of(self.digest, self.images)
 
     def folder(self, home: Path) -> Path:
         """Its folder on the host."""
-        return folder_of(home, self.digest)
+        return folder_of(home, self.key)
 
     def model(self, home: Path) -> Path:
         """The folder whose numbered sub-folders a model server reads."""
@@ -67,21 +78,29 @@ class Placed:
         draft.replace(folder / FILE)
 
 
-def folder_of(home: Path, digest: str) -> Path:
+def key_of(digest: str, images: Mapping[str, str]) -> str:
+    """What tells a release from every other: its bundle, and its images where it has any."""
+    if not images:
+        return digest
+    whole = json.dumps([digest, sorted(images.items())])
+    return f"sha256:{hashlib.sha256(whole.encode()).hexdigest()}"
+
+
+def folder_of(home: Path, key: str) -> Path:
     """Where a release lies on a host."""
-    return home / "releases" / digest.removeprefix("sha256:")
+    return home / "releases" / key.removeprefix("sha256:")
 
 
-def load(home: Path, digest: str) -> Placed:
+def load(home: Path, key: str) -> Placed:
     """Read a release that was placed on this host.
 
     Raises:
         ReleaseError: It is not there.
     """
-    path = folder_of(home, digest) / FILE
+    path = folder_of(home, key) / FILE
     try:
         return Placed(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ReleaseError(
-            f"the release {digest} is not on this host ({error}); deploy it again"
+            f"the release {key} is not on this host ({error}); deploy it again"
         ) from error

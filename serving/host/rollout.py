@@ -10,14 +10,13 @@ import contextlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
-from serving.gateway.shoppers import example_user
 from serving.host import releases
-from serving.host.colours import LOOPBACK, Host
 from serving.host.control import Caller, RefusedOrderError
+from serving.host.host import Host
 from serving.host.record import Colour, Release
-from serving.host.verification import UnhealthyError, verify_gateway, verify_model
+from serving.host.verification import UnhealthyError
 
 ORDER_TROUBLE = (OSError, RefusedOrderError)
 
@@ -31,34 +30,12 @@ EXPECTED = (UnhealthyError, AbandonedError, *ORDER_TROUBLE)
 
 @dataclass(frozen=True)
 class Request:
-    """Who asks for what."""
+    """Who asks for which release, by its key."""
 
     kind: Literal["deploy", "rollback"]
-    digest: str
+    key: str
     who: str
     commit: str
-
-
-async def switch(host: Host, target: Colour) -> None:
-    """Move the traffic to the recorded live colour; nothing is lost, nothing goes back.
-
-    First the target holds what reaches it by the public socket, then every other colour stops
-    taking connections and passes on what begins on those it has, then the target serves.
-
-    Raises:
-        OSError: The target does not answer.
-        RefusedOrderError: The target refuses.
-    """
-    async with host.traffic:
-        if host.record.live != target.name:
-            return  # the record moved on while this waited for its turn
-        await host.order(target, order="wait")
-        for colour in list(host.record.colours.values()):
-            if colour is not target:
-                with contextlib.suppress(*ORDER_TROUBLE):  # a dead colour answers nobody either
-                    address = f"{LOOPBACK}:{target.gateway_port}"
-                    await host.order(colour, order="relay", address=address)
-        await host.order(target, order="serve")
 
 
 class Rollout:
@@ -75,16 +52,17 @@ class Rollout:
         self.record = host.record
         self.request = request
         self.caller = caller
-        self._placed = releases.load(host.home, request.digest)
-        self._failed_before: dict[int, int] = {}
+        self._placed = releases.load(host.home, request.key)
+        self._failed_before: dict[str, int] = {}
         self._started = time.monotonic()
         number = max((one.number for one in self.record.history), default=0) + 1
         self.line = Release(
             number=number,
             kind=request.kind,
             model_version=self._placed.model_version,
-            digest=request.digest,
+            digest=self._placed.digest,
             engine=self._placed.engine,
+            images=dict(self._placed.images),
             state="starting",
             who=request.who,
             commit=request.commit or self._placed.commit,
@@ -115,7 +93,7 @@ class Rollout:
         """
         self.record.history.append(self.line)
         former = self.record.live_colour
-        self._failed_before = await self._failed_by_gateway()
+        self._failed_before = await self.host.failed()
         colour: Colour | None = None
         try:
             colour = await self._bring_up()
@@ -128,7 +106,7 @@ class Rollout:
 
     async def _bring_up(self) -> Colour:
         """A colour that holds the release, runs and is verified: the warm one, or a new one."""
-        held = self.record.holder_of(self.request.digest)
+        held = self.record.holder_of(self.request.key)
         if held and await self._is_good(held):
             return held
         name = self.record.other
@@ -138,13 +116,12 @@ class Rollout:
             "start", f"{name}: model server and gateway of release {self.line.model_version}"
         )
         colour = self.host.add(name, self._placed)
-        self.host.start_model(colour)
-        self.host.start_gateway(colour)
+        await self.host.start(colour)
         self.enter("load", f"{name}: waiting for the model ({colour.engine})")
         await self.host.gateway_answers(colour)
         await self.host.model_available(colour, self.caller)
         self.enter("verify", f"{name}: golden requests and one shopper's recommendations")
-        await self._verify(colour)
+        await self.host.verify(colour)
         return colour
 
     async def _is_good(self, held: Colour) -> bool:
@@ -154,7 +131,7 @@ class Rollout:
         self.line.colour = held.name
         self.enter("verify", f"{held.name} still runs release {held.model_version}")
         try:
-            await self._verify(held)
+            await self.host.verify(held)
         except UnhealthyError as error:
             self.caller.say(step="verify", what=f"not healthy any more, starting anew: {error}")
             return False
@@ -170,30 +147,18 @@ class Rollout:
         patience = self._placed.drain_seconds if self.host.is_running(colour) else 0.0
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            with contextlib.suppress(*ORDER_TROUBLE):
-                if (await self.host.order(colour, order="state"))["connections"] == 0:
-                    break
+            if await self.host.connections(colour) == 0:
+                break
             await asyncio.sleep(0.1)
         await self.host.end(colour)
-
-    async def _verify(self, colour: Colour) -> None:
-        card = self._placed.card(self.host.home)
-        address = f"{LOOPBACK}:{colour.rest_port}"
-        await asyncio.to_thread(verify_model, address, self._placed, card)
-        await self._ask_gateway(colour.gateway_port)
-
-    async def _ask_gateway(self, port: int) -> dict[str, Any]:
-        user_id = example_user(self._placed.users(self.host.home))
-        address = f"{LOOPBACK}:{port}"
-        return await asyncio.to_thread(verify_gateway, address, self._placed, user_id)
 
     async def _take_over(self, colour: Colour) -> None:
         self.enter("switch", f"moving the traffic to {colour.name}")
         self._write_live(colour)
-        await switch(self.host, colour)
+        await self.host.switch(colour)
         # From here on nobody's leaving changes anything: the traffic has moved.
         self.tell("confirm", f"port {self.record.port} must answer as this release")
-        await self._ask_gateway(self.record.port)
+        await self.host.confirm(colour)
         self.line.step = ""
         self.line.seconds = round(time.monotonic() - self._started, 3)
         self.line.failed_requests = await self._failed_since()
@@ -226,7 +191,7 @@ class Rollout:
         self.host.save()
         if moved and former:
             with contextlib.suppress(*ORDER_TROUBLE):  # dead: the watch restarts what is live
-                await switch(self.host, former)
+                await self.host.switch(former)
         unfinished = colour or self.record.colours.get(self.line.colour)
         stays_warm = self.line.warm and unfinished and self.host.is_running(unfinished)
         if unfinished and unfinished.name != self.record.live and not stays_warm:
@@ -239,20 +204,11 @@ class Rollout:
             colour.state = "live" if colour is former else "warm"
         self.record.live = former.name if former else ""
         if former:
-            line = self.record.latest_of(former.digest)
+            line = self.record.latest_of(former.key)
             if line:
                 line.state = "live"
 
-    async def _failed_by_gateway(self) -> dict[int, int]:
-        """Public requests that each gateway running now answered with 5xx, by its process."""
-        failed = {}
-        for colour in list(self.record.colours.values()):
-            with contextlib.suppress(*ORDER_TROUBLE):
-                state = await self.host.order(colour, order="state")
-                failed[state["pid"]] = int(state["failed"])
-        return failed
-
     async def _failed_since(self) -> int:
         """Public requests that failed while this rollout was under way."""
-        now = await self._failed_by_gateway()
-        return sum(count - self._failed_before.get(pid, 0) for pid, count in now.items())
+        now = await self.host.failed()
+        return sum(count - self._failed_before.get(who, 0) for who, count in now.items())

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from serving import supervisor
-from serving.host.colours import Host
+from serving.host.process_host import ProcessHost
 from serving.host.record import Colour
 from serving.host.rollout import Rollout
 from serving.supervisor import Supervisor
@@ -33,10 +33,10 @@ class DyingSupervisor(Supervisor):
     rollout = DyingRollout
 
 
-obeyed = Host.order
+obeyed = ProcessHost.order
 
 
-async def order(self: Host, colour: Colour, **order: Any) -> dict[str, Any]:
+async def order(self: ProcessHost, colour: Colour, **order: Any) -> dict[str, Any]:
     answer = await obeyed(self, colour, **order)
     is_rollout = self.record.history and self.record.history[-1].step == "switch"
     if is_rollout:
@@ -44,5 +44,5 @@ async def order(self: Host, colour: Colour, **order: Any) -> dict[str, Any]:
     return answer
 
 
-Host.order = order  # type: ignore[method-assign]
+ProcessHost.order = order  # type: ignore[method-assign]
 sys.exit(supervisor.main(kind=DyingSupervisor))

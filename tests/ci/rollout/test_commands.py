@@ -11,7 +11,7 @@ from ci.__main__ import main
 from ci.rollout import client, ledger
 from ci.rollout.served import ask_served
 from serving.host import releases
-from serving.host.colours import SOURCES
+from serving.host.host import SOURCES
 from tests.rollout_shop import Shop, eventually, running
 
 

@@ -13,7 +13,7 @@ from ci.errors import RolloutUndoneError, UnavailableError
 from ci.rollout import client, placing
 from ci.rollout.served import ask_served
 from serving.host import processes, record
-from serving.host.colours import SOURCES
+from serving.host.host import SOURCES
 from serving.host.processes import ProcessIdentity
 from tests.rollout_shop import Shop, eventually, open_shop, running
 from tests.shoppers import Shoppers

@@ -16,7 +16,7 @@ import pytest
 
 from model.history import Event, user_state
 from serving.gateway.model_client import ModelClient, ModelUnavailableError
-from serving.host.colours import SOURCES
+from serving.host.host import SOURCES
 from tests.rollout_shop import EVENTS, NOW, Shop, eventually
 from tests.serving import bundles
 from tests.serving.bundles import Bundle

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from serving.host import processes
-from serving.host.colours import SOURCES
+from serving.host.host import SOURCES
 from serving.host.processes import ProcessIdentity
 from tests.rollout_shop import eventually
 

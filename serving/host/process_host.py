@@ -1,8 +1,9 @@
-"""The two colours of a host: starts, reaches and ends their processes, and writes that down."""
+"""Two colours as processes of this machine, whose gateways share the public socket."""
 
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import socket
@@ -13,17 +14,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from serving.host import control, processes, record, releases
-from serving.host.calls import CallError
+from serving.host import control, processes
+from serving.host.control import RefusedOrderError
+from serving.host.host import LOOPBACK, POLL_SECONDS, SOURCES, Host
 from serving.host.processes import ProcessIdentity, is_alive
 from serving.host.record import Colour, Record
-from serving.host.releases import Placed
-from serving.host.verification import UnhealthyError, model_state
+from serving.host.verification import UnhealthyError
 
-LOOPBACK = "127.0.0.1"
 PORTS_TRIED = 200
-POLL_SECONDS = 0.05
-SOURCES = Path(__file__).resolve().parents[2]
+ANSWER_SECONDS = 30.0
+ORDER_TROUBLE = (OSError, RefusedOrderError)
+log = logging.getLogger(__name__)
 MODELS_CONFIG = """\
 model_config_list {{
   config {{
@@ -64,7 +65,7 @@ def bind(preferred: int) -> socket.socket:
     raise OSError(errno.EADDRINUSE, f"no free port from {preferred} on; free one or change `port`")
 
 
-class Host:
+class ProcessHost(Host):
     """The processes of one environment on this machine.
 
     Args:
@@ -77,45 +78,42 @@ class Host:
     """
 
     def __init__(self, home: Path, known: Record, listener: socket.socket) -> None:
-        self.home = home
-        self.record = known
+        super().__init__(home, known)
         self.listener = listener
         self.traffic = asyncio.Lock()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
-    def save(self) -> None:
-        """Write the record."""
-        record.save(self.record, self.home)
-
-    def log(self, colour: Colour, part: str) -> Path:
+    def log_of(self, colour: Colour, part: str) -> Path:
         """Log file of a process."""
         return self.home / "logs" / f"{colour.name}-{part}.log"
 
-    def placed(self, colour: Colour) -> Placed:
-        """The release that a colour holds."""
-        return releases.load(self.home, colour.digest)
+    def where_to_look(self, colour: Colour) -> str:
+        """The log of the model server."""
+        return f"see {self.log_of(colour, 'model')}"
 
     def orders(self, colour: Colour) -> Path:
         """Control socket of a colour's gateway."""
         return Path(self.record.sockets) / f"{colour.name}.sock"
 
-    def add(self, name: str, placed: Placed) -> Colour:
-        """Write down a colour about to be started."""
-        colour = Colour(
-            name=name,
-            digest=placed.digest,
-            model_version=placed.model_version,
-            engine=placed.engine,
-            state="starting",
-        )
-        self.renumber(colour)
-        self.record.colours[name] = colour
-        self.save()
-        return colour
-
     def renumber(self, colour: Colour) -> None:
         """Give a colour whose processes are gone ports that are free now."""
         colour.rest_port, colour.grpc_port, colour.gateway_port = free_ports(3)
+
+    async def start(self, colour: Colour) -> None:
+        """Start both processes of a colour."""
+        self.start_model(colour)
+        self.start_gateway(colour)
+
+    async def revive(self, colour: Colour) -> None:
+        """Start the processes of a colour that ended."""
+        if not is_alive(colour.model) and not is_alive(colour.gateway):
+            self.renumber(colour)  # after a reboot others may have the ports
+        if not is_alive(colour.model):
+            log.warning("starting the model server of %s", colour.name)
+            self.start_model(colour)
+        if not is_alive(colour.gateway):
+            log.warning("starting the gateway of %s", colour.name)
+            self.start_gateway(colour)
 
     def start_model(self, colour: Colour) -> None:
         """Start the model server of a colour."""
@@ -149,7 +147,7 @@ class Host:
             colour.model = identity
             self.save()
 
-        self._start(command, self.log(colour, "model"), written)
+        self._start(command, self.log_of(colour, "model"), written)
 
     def start_gateway(self, colour: Colour) -> None:
         """Start the gateway of a colour; it takes no public request before it is told to."""
@@ -172,7 +170,7 @@ class Host:
             self.save()
 
         self._start(
-            command, self.log(colour, "gateway"), written, pass_fds=(self.listener.fileno(),)
+            command, self.log_of(colour, "gateway"), written, pass_fds=(self.listener.fileno(),)
         )
 
     def _start(self, command: list[str], log: Path, written: Any, pass_fds: Any = ()) -> None:
@@ -187,46 +185,30 @@ class Host:
         Raises:
             UnhealthyError: It ended or took too long.
         """
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 await self.order(colour, order="state")
                 return
-            self._must_live(colour, colour.gateway, "gateway")
+            self._require_alive(colour, colour.gateway, "gateway")
             await asyncio.sleep(POLL_SECONDS)
-        raise UnhealthyError(f"the gateway takes no orders; see {self.log(colour, 'gateway')}")
+        raise UnhealthyError(f"the gateway takes no orders; see {self.log_of(colour, 'gateway')}")
 
-    async def model_available(self, colour: Colour, caller: control.Caller | None = None) -> None:
-        """Wait until a model server has loaded the release.
+    def require_running(self, colour: Colour) -> None:
+        """See that the model server has not ended.
 
         Raises:
-            UnhealthyError: It ended, gave up, or took longer than the release may.
+            UnhealthyError: It has; the message holds the last lines of its log.
         """
-        placed = self.placed(colour)
-        deadline = time.monotonic() + placed.start_timeout_seconds
-        state = "not answering"
-        while time.monotonic() < deadline:
-            with contextlib.suppress(CallError):
-                address = f"{LOOPBACK}:{colour.rest_port}"
-                state = await asyncio.to_thread(model_state, address, placed)
-                if state == "AVAILABLE":
-                    return
-            self._must_live(colour, colour.model, "model")
-            if caller and caller.is_gone:
-                return
-            await asyncio.sleep(POLL_SECONDS)
-        raise UnhealthyError(
-            f"the model is {state} after {placed.start_timeout_seconds:g} s "
-            f"([serving] start_timeout_seconds); see {self.log(colour, 'model')}"
-        )
+        self._require_alive(colour, colour.model, "model")
 
-    def _must_live(self, colour: Colour, identity: ProcessIdentity | None, part: str) -> None:
+    def _require_alive(self, colour: Colour, identity: ProcessIdentity | None, part: str) -> None:
         self.reap()
         if not is_alive(identity):
-            log = self.log(colour, part)
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+            path = self.log_of(colour, part)
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
             raise UnhealthyError(
-                "\n  ".join([f"the {part} process ended; {log} ends with", *lines])
+                "\n  ".join([f"the {part} process ended; {path} ends with", *lines])
             )
 
     async def order(self, colour: Colour, **order: Any) -> dict[str, Any]:
@@ -242,24 +224,72 @@ class Host:
         self.reap()
         return is_alive(colour.model) and is_alive(colour.gateway)
 
+    async def switch(self, target: Colour) -> None:
+        """Move the traffic to the recorded live colour; nothing is lost, nothing goes back.
+
+        First the target holds what reaches it by the public socket, then every other colour stops
+        taking connections and passes on what begins on those it has, then the target serves.
+
+        Raises:
+            OSError: The target does not answer.
+            RefusedOrderError: The target refuses.
+        """
+        async with self.traffic:
+            if self.record.live != target.name:
+                return  # the record moved on while this waited for its turn
+            await self.order(target, order="wait")
+            for colour in list(self.record.colours.values()):
+                if colour is not target:
+                    with contextlib.suppress(*ORDER_TROUBLE):  # a dead colour answers nobody either
+                        address = f"{LOOPBACK}:{target.gateway_port}"
+                        await self.order(colour, order="relay", address=address)
+            await self.order(target, order="serve")
+
+    async def connections(self, colour: Colour) -> int:
+        """Connections that a colour's gateway has open; 0 of a dead one."""
+        if not self.is_running(colour):
+            return 0
+        with contextlib.suppress(*ORDER_TROUBLE):
+            return int((await self.order(colour, order="state"))["connections"])
+        return 1  # it does not say: worth waiting for
+
+    async def failed(self) -> dict[str, int]:
+        """Public requests that each gateway running now answered with 5xx, by its process."""
+        failed = {}
+        for colour in list(self.record.colours.values()):
+            with contextlib.suppress(*ORDER_TROUBLE):
+                state = await self.order(colour, order="state")
+                failed[str(state["pid"])] = int(state["failed"])
+        return failed
+
     async def stop(self, colour: Colour) -> None:
         """End a colour's processes; the record goes on to name it."""
         await asyncio.to_thread(processes.end, colour.gateway)
         await asyncio.to_thread(processes.end, colour.model)
         self.reap()
 
-    async def end(self, colour: Colour) -> None:
-        """End a colour's processes and forget it."""
-        await self.stop(colour)
-        if self.record.colours.get(colour.name) is colour:
-            del self.record.colours[colour.name]
-            self.save()
-
     def reap(self) -> None:
         """Take note of children that ended."""
         for pid, child in list(self._children.items()):
             if child.poll() is not None:
                 del self._children[pid]
+
+
+def find_listener(known: Record) -> socket.socket:
+    """The public socket: taken over from a gateway that still has it, else bound anew.
+
+    A gateway outlives its supervisor and goes on serving; taking its socket over keeps every
+    connection that waits in it.
+
+    Raises:
+        OSError: No port is free.
+    """
+    for colour in sorted(known.colours.values(), key=lambda one: one.name != known.live):
+        if is_alive(colour.gateway):
+            with contextlib.suppress(*ORDER_TROUBLE):
+                path = Path(known.sockets) / f"{colour.name}.sock"
+                return socket.socket(fileno=control.ask(path, {"order": "listener"})["descriptor"])
+    return bind(known.port or known.preferred_port)
 
 
 def socket_folder(home: Path, recorded: str) -> str:
@@ -278,7 +308,7 @@ def socket_folder(home: Path, recorded: str) -> str:
     return tempfile.mkdtemp(prefix="pushcart-", dir="/tmp")
 
 
-def forget_sockets(host: Host) -> None:
+def forget_sockets(host: ProcessHost) -> None:
     """Remove a folder that was made for control sockets alone."""
     if Path(host.record.sockets) != host.home:
         shutil.rmtree(host.record.sockets, ignore_errors=True)
