@@ -7,13 +7,11 @@ background. It keeps nothing that its record does not hold: a killed one is foll
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,14 @@ from typing import Any
 from serving.host import control, daemon, outbox, processes, record, releases
 from serving.host.control import Caller, Order, RefusedOrderError
 from serving.host.host import LOOPBACK, SOURCES
+from serving.host.locking import own
 from serving.host.process_host import ProcessHost, find_listener, forget_sockets, socket_folder
 from serving.host.record import Record
 from serving.host.recovery import recover, restore
 from serving.host.rollout import Request, Rollout
 
 SOCKET = "supervisor.sock"
+LOCK = "supervisor.lock"
 WATCH_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 OWN_SECONDS = 5.0
@@ -195,26 +195,6 @@ def open_host(home: Path, shop: str, environment: str, preferred_port: int) -> P
     return host
 
 
-def own(home: Path) -> int:
-    """Hold the environment's lock for the life of this process; one that just dies is waited for.
-
-    Raises:
-        RefusedOrderError: Another supervisor holds it.
-    """
-    descriptor = os.open(home / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + OWN_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise RefusedOrderError("owned", f"another supervisor owns {home}") from None
-            time.sleep(processes.POLL_SECONDS)
-        else:
-            return descriptor
-
-
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="serving.supervisor", description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="folder of the environment")
@@ -233,7 +213,7 @@ def main(argv: Sequence[str] | None = None, kind: type[Supervisor] = Supervisor)
     ready = daemon.detach(options.home / "supervisor.log") if options.daemon else daemon.in_front()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        lock = own(options.home)
+        lock = own(options.home / LOCK, OWN_SECONDS)
         host = open_host(options.home, options.shop, options.environment, options.port)
     except (RefusedOrderError, record.RecordError, OSError) as error:
         ready(str(error))

@@ -13,11 +13,8 @@ from ci.rollout.users import write_users
 from ci.workspace import Workspace, digest_of, remove
 from serving.gateway.shoppers import example_user
 from serving.host import releases
-from serving.host.record import VERIFIED, Record
-from serving.host.releases import Placed, folder_of
-
-# Enough to go back over several bad releases; each is as large as its bundle.
-RELEASES_KEPT = 5
+from serving.host.record import Record
+from serving.host.releases import RELEASES_KEPT, Placed, folder_of
 
 
 def place(config: Config, workspace: Workspace) -> Placed:
@@ -86,10 +83,7 @@ def prune(home: Path, known: Record) -> list[int]:
     Returns:
         The model versions that were removed.
     """
-    wanted = {colour.key for colour in known.colours.values()}
-    for line in reversed(known.history):
-        if line.state in VERIFIED and len(wanted) < RELEASES_KEPT:
-            wanted.add(line.key)
+    wanted = known.wanted(RELEASES_KEPT)
     removed = set()
     for line in known.history:
         folder = folder_of(home, line.key)

@@ -69,6 +69,7 @@ def _values(
     settings = config.settings.environments[environment]
     port, serving = settings.port, config.serving
     inside = settings.target == "compose"  # containers have addresses of their own
+    unit = f"pushcart-{config.shop.name}-{environment}"
     return {
         "shop": config.shop.name,
         "environment": environment,
@@ -80,9 +81,9 @@ def _values(
         "drain_seconds": serving.drain_seconds,
         "proxy_image": serving.proxy_image,
         "port": port,
-        "bind": f":{port}" if inside else f"127.0.0.1:{port}",
-        "proxy_socket": "/var/lib/haproxy/admin.sock",
-        "proxy_state": "/var/lib/haproxy/state",
+        "bind": f":{port}" if inside else f"{settings.bind}:{port}",
+        "proxy_socket": "/run/pushcart/proxy.sock" if inside else f"/run/{unit}/proxy.sock",
+        "proxy_map": "/run/pushcart/live.map" if inside else f"/var/lib/{unit}/live.map",
         "colours": {
             colour: f"gateway-{colour}:{GATEWAY_PORT}" if inside else f"127.0.0.1:{port + place}"
             for place, colour in enumerate(("blue", "green"), start=1)

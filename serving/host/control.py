@@ -27,16 +27,24 @@ class RefusedOrderError(Exception):
 
 
 class Caller:
-    """Whoever gave an order: hears of progress, and may have gone away."""
+    """Whoever gave an order: hears of progress, and may have gone away.
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
+    Args:
+        write: Takes one line for the caller.
+    """
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
         self.is_gone = False
 
     def say(self, **progress: Any) -> None:
         """Tell the caller how far things are; a caller who is gone is no trouble."""
-        if not self.is_gone:
-            self._writer.write(json.dumps({"progress": progress}).encode() + b"\n")
+        if self.is_gone:
+            return
+        try:
+            self._write(json.dumps({"progress": progress}).encode() + b"\n")
+        except BrokenPipeError:
+            self.is_gone = True
 
 
 Handler = Callable[[Order, Caller], Awaitable[Order]]
@@ -96,7 +104,7 @@ def ask(
 async def _obey(
     handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    caller = Caller(writer)
+    caller = Caller(writer.write)
     line = await reader.readline()
     if not line:
         return

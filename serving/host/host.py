@@ -102,6 +102,13 @@ class Host(abc.ABC):
             RefusedOrderError: The target refuses.
         """
 
+    async def forsake(self) -> None:  # noqa: B027  a door may have nothing to do
+        """Give the traffic to nobody: no release is live.
+
+        Raises:
+            OSError: The door does not answer.
+        """
+
     @abc.abstractmethod
     async def connections(self, colour: Colour) -> int:
         """How many of the shoppers' connections a colour still has; 0 of one that is dead."""

@@ -117,6 +117,14 @@ class Record:
                 return release
         return None
 
+    def wanted(self, count: int) -> set[str]:
+        """Keys of the releases that a rollout may still want: the newest verified ones."""
+        wanted = {colour.key for colour in self.colours.values()}
+        for line in reversed(self.history):
+            if line.state in VERIFIED and len(wanted) < count:
+                wanted.add(line.key)
+        return wanted
+
     def version(self, model_version: int) -> Release | None:
         """The newest line about a model version that once was verified healthy here."""
         lines = [

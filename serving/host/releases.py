@@ -9,6 +9,8 @@ from typing import Any
 
 FILE = "release.json"
 USERS = "users.db"
+# Enough to go back over several bad releases; each is as large as its bundle.
+RELEASES_KEPT = 5
 
 
 class ReleaseError(ValueError):

@@ -15,7 +15,7 @@ from typing import Literal
 from serving.host import releases
 from serving.host.control import Caller, RefusedOrderError
 from serving.host.host import Host
-from serving.host.record import Colour, Release
+from serving.host.record import Colour, Record, Release
 from serving.host.verification import UnhealthyError
 
 ORDER_TROUBLE = (OSError, RefusedOrderError)
@@ -182,33 +182,60 @@ class Rollout:
 
     async def _undo(self, former: Colour | None, colour: Colour | None, reason: str) -> None:
         """Put the traffic back where it was and end what was begun."""
-        moved = self.line.state == "live"
-        self.line.state = "failed"
-        self.line.reason = reason
         self.line.seconds = round(time.monotonic() - self._started, 3)
-        if moved:
-            self._write_back(former)
-        self.host.save()
-        if moved and former:
-            with contextlib.suppress(*ORDER_TROUBLE):  # dead: the watch restarts what is live
-                await self.host.switch(former)
         unfinished = colour or self.record.colours.get(self.line.colour)
-        stays_warm = self.line.warm and unfinished and self.host.is_running(unfinished)
-        if unfinished and unfinished.name != self.record.live and not stays_warm:
-            await self.host.end(unfinished)
+        await undo(self.host, self.line, former, unfinished, reason)
         self.line.failed_requests = await self._failed_since()
         self.host.save()
-
-    def _write_back(self, former: Colour | None) -> None:
-        for colour in self.record.colours.values():
-            colour.state = "live" if colour is former else "warm"
-        self.record.live = former.name if former else ""
-        if former:
-            line = self.record.latest_of(former.key)
-            if line:
-                line.state = "live"
 
     async def _failed_since(self) -> int:
         """Public requests that failed while this rollout was under way."""
         now = await self.host.failed()
         return sum(count - self._failed_before.get(who, 0) for who, count in now.items())
+
+
+async def take_back(host: Host, key: str, reason: str) -> bool:
+    """Undo a release that went live here, because the fleet does not go on with it.
+
+    Args:
+        host: Where.
+        key: The release's key.
+        reason: Why, for the history.
+
+    Returns:
+        Whether it was live here.
+    """
+    live = host.record.live_colour
+    line = host.record.latest_of(key)
+    if live is None or live.key != key or line is None:
+        return False
+    warm = (c for c in host.record.colours.values() if c is not live and host.is_running(c))
+    await undo(host, line, next(warm, None), live, reason)
+    return True
+
+
+async def undo(
+    host: Host, line: Release, former: Colour | None, colour: Colour | None, reason: str
+) -> None:
+    """Write a rollout off, put the traffic back where it was, and end what was begun."""
+    moved = line.state == "live"
+    line.state, line.reason = "failed", reason
+    if moved:
+        _write_back(host.record, former)
+    host.save()
+    if moved:
+        with contextlib.suppress(*ORDER_TROUBLE):  # dead: the watch restarts what is live
+            await (host.switch(former) if former else host.forsake())
+    stays_warm = line.warm and colour and host.is_running(colour)
+    if colour and colour.name != host.record.live and not stays_warm:
+        await host.end(colour)
+
+
+def _write_back(known: Record, former: Colour | None) -> None:
+    for colour in known.colours.values():
+        colour.state = "live" if colour is former else "warm"
+    known.live = former.name if former else ""
+    if former:
+        line = known.latest_of(former.key)
+        if line:
+            line.state = "live"

@@ -1,5 +1,6 @@
 """Stage `render`: golden manifests, read back by the programs that will read them."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -95,13 +96,20 @@ def test_the_model_server_reads_its_files(rendered):
     assert read_metrics_path(folder / "monitoring.config") == "/monitoring/prometheus/metrics"
 
 
+def check_proxy(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Let HAProxy check a configuration; what it finds on its host lies in the folder."""
+    (folder / "live.map").write_text("live blue\n")
+    text = re.sub(r"/\S+/live\.map", str(folder / "live.map"), text)
+    (folder / "haproxy.cfg").write_text(text)
+    command = [find_program("haproxy"), "-c", "-f", str(folder / "haproxy.cfg")]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("environment", ["compose", "staging"])
-def test_haproxy_accepts_its_configuration(rendered, environment):
+def test_haproxy_accepts_its_configuration(rendered, tmp_path, environment):
     require_service("haproxy")
-    path = rendered / environment / "haproxy.cfg"
-    done = subprocess.run(
-        [find_program("haproxy"), "-c", "-f", path], capture_output=True, text=True, check=False
-    )
+    text = (rendered / environment / "haproxy.cfg").read_text("utf-8")
+    done = check_proxy(text, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -109,9 +117,8 @@ def test_haproxy_refuses_a_broken_configuration(rendered, tmp_path):
     """The check above has teeth: one misspelled word and it fails."""
     require_service("haproxy")
     text = (rendered / "compose" / "haproxy.cfg").read_text()
-    (tmp_path / "haproxy.cfg").write_text(text.replace("timeout connect", "timeout conect"))
-    command = [find_program("haproxy"), "-c", "-f", tmp_path / "haproxy.cfg"]
-    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+    broken = text.replace("timeout connect", "timeout conect")
+    assert check_proxy(broken, tmp_path).returncode != 0
 
 
 def test_the_compose_file_holds_two_hardened_colours(rendered):
@@ -132,15 +139,17 @@ def test_the_compose_file_holds_two_hardened_colours(rendered):
         assert gateway["image"] == variable
     # The proxy finds each gateway by its name in the network.
     proxy = (rendered / "compose" / "haproxy.cfg").read_text("utf-8")
-    assert "server blue gateway-blue:8080\n" in proxy
-    assert "server green gateway-green:8080\n" in proxy
+    assert "server gateway gateway-blue:8080 check" in proxy
+    assert "server gateway gateway-green:8080 check" in proxy
 
 
-def test_no_colour_gets_traffic_before_it_is_told_to(rendered):
+def test_the_live_colour_is_looked_up_and_nobody_s_before_a_release(rendered):
     for environment in ("compose", "staging"):
         text = (rendered / environment / "haproxy.cfg").read_text("utf-8")
-        default = next(line for line in text.splitlines() if "default-server" in line)
-        assert default.endswith(" disabled")
+        (choice,) = [line.split() for line in text.splitlines() if "use_backend" in line]
+        assert re.fullmatch(r"%\[str\(live\),map\(/\S+/live\.map,none\)\]", choice[1])
+        assert "default_backend" not in text
+        assert "backend none\n  http-request deny deny_status 503\n" in text
 
 
 def test_a_value_that_a_template_lacks_is_an_error(tmp_path, monkeypatch):
