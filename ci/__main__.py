@@ -7,7 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ci.commands import COMMAND, COMMANDS, ENVIRONMENT, FIRST_RELEASE, FORCE, ONLY, WITHOUT, Command
+from ci.commands import (
+    COMMAND,
+    COMMANDS,
+    ENVIRONMENT,
+    FIRST_RELEASE,
+    FORCE,
+    ONLY,
+    OVERRIDE,
+    WITHOUT,
+    Command,
+)
 from ci.console import complain
 from ci.errors import PushcartError, UsageError
 from ci.pipeline import STAGE, STAGES
@@ -91,6 +101,8 @@ def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
         force=chosen.pop("force", False),
         only=tuple(chosen.pop("only", ())),
         without=tuple(chosen.pop("without", ())),
+        override=chosen.pop("override_reason", ""),
+        offline=Path(known.offline).absolute() if known.offline else None,
     )
     config = load_config(known.config, _overrides(known), options)
     if known.command in STAGE:
@@ -154,6 +166,7 @@ def _described(name: str) -> Command:
         *([FORCE] if stage.reusable else []),
         *([FIRST_RELEASE] if name == "gate" else []),
         *([ENVIRONMENT] if name in {"image", "deploy"} else []),
+        *([OVERRIDE] if name == "image" else []),
         *((ONLY, WITHOUT) if name == "check" else []),
     )
     return Command(name, "stages", stage.summary, "", arguments=arguments)
@@ -163,7 +176,8 @@ def _command_parser(name: str) -> Parser:
     command = _described(name)
     parser = Parser(
         prog=f"bin/ci {name}",
-        description=command.summary,
+        description="\n\n".join(filter(None, [command.summary, command.about])),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"example: {command.example}" if command.example else None,
         allow_abbrev=False,
         add_help=False,

@@ -1,6 +1,7 @@
 """The commands beside the stages, as a table: what `bin/ci` can do on a working day."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -26,6 +27,7 @@ class Command:
             `rest` (the arguments as typed, without any configuration).
         arguments: Its own arguments.
         example: One line that teaches.
+        about: What a person must know besides, in paragraphs; part of its own help.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Command:
     takes: str = "config"
     arguments: tuple[Argument, ...] = ()
     example: str = ""
+    about: str = ""
 
 
 ENVIRONMENT = Argument(
@@ -54,12 +57,26 @@ WITHOUT = Argument(
     "all but these, e.g. tests",
     {"nargs": "+", "default": (), "metavar": "CHECK"},
 )
+OVERRIDE = Argument(
+    ("--override",),
+    "release although the gate holds it or cannot decide; needs the override key, and is recorded",
+    {"default": "", "metavar": "REASON", "dest": "override_reason"},
+)
 STOP = Argument(
     ("--stop",), "end what serves in the background, after open requests", {"action": "store_true"}
 )
 TO_RELEASE = Argument(
     ("--to",), "the release to go to (default: the last good one)", {"type": int, "metavar": "N"}
 )
+
+KEYS = """\
+Releases are signed by a private key that only the packing agent has; hosts hold the public part and
+start nothing that it did not sign. To change the key without a gap:
+  1. make the next one:   bin/ci keys new --private FILE
+  2. commit its .pub, run `bin/ci hosts prepare` everywhere: hosts now trust both
+  3. give FILE to the build server (credential `signing-key`) in place of the old one
+  4. after the next release: remove the old .pub, commit, `bin/ci hosts prepare` again
+A stolen key goes the other way round: remove its .pub first. docs/keys.md tells more."""
 
 COMMANDS = (
     Command(
@@ -127,6 +144,27 @@ COMMANDS = (
             ),
         ),
         example="bin/ci --set simulator.events=10000000 simulate --to sqlite:///big.db",
+    ),
+    Command(
+        "keys",
+        "develop",
+        "make a key pair that signs releases; --help tells how keys are changed",
+        "ci.releasing.keys:run",
+        arguments=(
+            Argument(("action",), "new", {"choices": ("new",)}),
+            Argument(
+                ("--private",),
+                "where the private key is written, readable by you alone; never in the repository",
+                {"required": True, "metavar": "FILE", "type": Path},
+            ),
+            Argument(
+                ("--override",),
+                "a key that releases against the gate's word; for another person than the first",
+                {"action": "store_true"},
+            ),
+        ),
+        example="bin/ci keys new --private ~/pushcart-release.pem",
+        about=KEYS,
     ),
     Command(
         "vendor",

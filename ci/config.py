@@ -1,6 +1,7 @@
 """Reads `pipeline.toml` and the command line once, into frozen settings."""
 
 import difflib
+import getpass
 import os
 import tomllib
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Options:
     to_release: int | None = None
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    override: str = ""
+    offline: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -289,6 +292,19 @@ def read_secret(env: str, file: str) -> str | None:
     return None
 
 
+def read_variable(name: str) -> str | None:
+    """The environment variable that a setting names; None where it is not set or empty."""
+    return os.environ.get(name) or None
+
+
+def user_name() -> str:
+    """Who runs this; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
 def in_ci() -> bool:
     """Whether what is absent is a failure: `CI=true`, as build servers set it."""
     return os.environ.get("CI", "").lower() in {"1", "true"}
@@ -303,4 +319,6 @@ __all__ = [
     "load_config",
     "machine_cache",
     "read_secret",
+    "read_variable",
+    "user_name",
 ]

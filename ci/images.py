@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -70,24 +70,35 @@ def build(
 
 @contextmanager
 def normalised_tar(files: Mapping[str, Source]) -> Iterator[IO[bytes]]:
-    """A tar that depends on paths and contents alone: sorted, owned by root, dated 1970.
-
-    Folders come before what they hold, so that a layer made of it has no times of its own.
-    """
+    """A tar that depends on paths and contents alone: sorted, owned by root, dated 1970."""
     with tempfile.TemporaryFile() as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            for folder in _folders(files):
-                archive.addfile(_entry(folder, tarfile.DIRTYPE, 0o755))
-            for path in sorted(files):
-                _add(archive, path, files[path])
+        write_tar(file, files)
         file.seek(0)
         yield file
 
 
-def tar_bytes(files: Mapping[str, Source]) -> bytes:
+def write_tar(file: IO[bytes], files: Mapping[str, Source], programs: Container[str] = ()) -> None:
+    """Write a normalised tar.
+
+    Folders come before what they hold, so that a layer made of it has no times of its own.
+
+    Args:
+        file: Where to.
+        files: Path in the tar → file on disk or content.
+        programs: Paths of those that can be executed.
+    """
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for folder in _folders(files):
+            archive.addfile(_entry(folder, tarfile.DIRTYPE, 0o755))
+        for path in sorted(files):
+            _add(archive, path, files[path], 0o755 if path in programs else 0o644)
+
+
+def tar_bytes(files: Mapping[str, Source], programs: Container[str] = ()) -> bytes:
     """The bytes of a normalised tar."""
-    with normalised_tar(files) as file:
-        return file.read()
+    file = io.BytesIO()
+    write_tar(file, files, programs)
+    return file.getvalue()
 
 
 def files_below(folder: Path, prefix: str) -> dict[str, Source]:
@@ -99,8 +110,8 @@ def files_below(folder: Path, prefix: str) -> dict[str, Source]:
     }
 
 
-def _add(archive: tarfile.TarFile, path: str, source: Source) -> None:
-    entry = _entry(path, tarfile.REGTYPE, 0o644)
+def _add(archive: tarfile.TarFile, path: str, source: Source, mode: int) -> None:
+    entry = _entry(path, tarfile.REGTYPE, mode)
     if isinstance(source, bytes):
         entry.size = len(source)
         archive.addfile(entry, io.BytesIO(source))

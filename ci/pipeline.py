@@ -117,12 +117,13 @@ STAGES = (
     ),
     Stage(
         name="image",
-        summary="the release by digests, and its serving image where Docker answers",
+        summary="the release by digests and signed, with its images where Docker answers",
         reads=("bundle", "bundle.json", "gate.json", "dataset", "../manifests"),
-        writes=("../release.json",),
-        settings=("shop", "serving", "environments"),
-        code=("serving/**/*", "ci/stages/image.py"),
-        credentials=("container-registry",),
+        # And ../statement.json where a signing key is at hand.
+        writes=("../release.json", "../sbom.json"),
+        settings=("shop", "serving", "environments", "images", "signing"),
+        code=("serving/**/*", "ci/images.py", "ci/releasing/*.py", "ci/stages/image.py"),
+        credentials=("container-registry", "signing-key"),
         reusable=False,
     ),
     Stage(

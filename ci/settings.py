@@ -177,6 +177,14 @@ class ServingSettings(Section):
     batch_threads: PositiveInt = 2
     clock: Literal["", "now", "as_of"] = ""
 
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if self.base_image == "embedded" and self.engine != "litert":
+            raise ValueError(
+                '`base_image = "embedded"` holds the LiteRT engine alone; set `engine = "litert"`'
+            )
+        return self
+
 
 class StorageSettings(Section):
     """Where Pushcart keeps what it makes; relative to the project."""

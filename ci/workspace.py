@@ -1,12 +1,13 @@
 """The folder where stages meet: typed, atomic reads and writes of a shop's artifacts."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,23 @@ def write_atomically(path: Path, text: str) -> None:
         Path(scratch).rename(path)
     finally:
         Path(scratch).unlink(missing_ok=True)
+
+
+def make_once(path: Path, make: Callable[[Path], None]) -> Path:
+    """A file that is made where it is missing, whole or not at all; two who ask take turns.
+
+    Args:
+        path: The file.
+        make: Writes it at the place that it is given; what it leaves when it fails is overwritten.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # goes with the file, also when this process is killed
+        if not path.is_file():
+            part = path.with_suffix(".part")
+            make(part)
+            part.replace(path)
+    return path
 
 
 def remove(path: Path) -> None:

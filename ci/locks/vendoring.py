@@ -105,14 +105,27 @@ def _needed(
     options += [f"--python-platform={PLATFORMS[system].uv}", f"--python-version={python}"]
     options += [f"--output-file={picked}", str(lock_path(role))]
     run_uv(uv, ["pip", "compile", *options], f"read requirements/{role}.lock")
+    pinned = pins(role)
+    packages = re.findall(r"^([\w.-]+)==(\S+)", picked.read_text(), re.MULTILINE)
+    return {
+        (name, version): " ".join(
+            [
+                f"{name}=={version}",
+                *(f"--hash={one}" for one in pinned[name, version]),
+            ]
+        )
+        for name, version in packages
+    }
+
+
+def pins(role: str) -> dict[tuple[str, str], list[str]]:
+    """Return the hashes (`sha256:…`) that a lock allows, by name and version of the package."""
     pinned = {}
     for entry in lock_path(role).read_text().replace("\\\n", " ").splitlines():
         found = re.match(r"([\w.-]+)==([^\s;]+)", entry)
         if found:
-            hashes = " ".join(re.findall(r"--hash=\S+", entry))
-            pinned[_normal(found[1]), found[2]] = f"{found[0]} {hashes}"
-    packages = re.findall(r"^([\w.-]+)==(\S+)", picked.read_text(), re.MULTILINE)
-    return {(name, version): pinned[name, version] for name, version in packages}
+            pinned[_normal(found[1]), found[2]] = re.findall(r"--hash=(\S+)", entry)
+    return pinned
 
 
 def _identity(wheel: str) -> tuple[str, str]:

@@ -53,8 +53,14 @@ def lock_digest(role: str) -> str:
     return hashlib.sha256(lock_path(role).read_bytes()).hexdigest()
 
 
-def complete_wheels(folder: Path, role: str) -> Path:
-    """Return the folder of wheels that has all that a role needs on this machine.
+def complete_wheels(folder: Path, role: str, system: str = "", python: str = "") -> Path:
+    """Return the folder of wheels that has all that a role needs on a kind of machine.
+
+    Args:
+        folder: What `bin/ci vendor` made.
+        role: Name of a lock.
+        system: Such as `linux-x86_64`; "" is this machine's.
+        python: Such as `3.11`; "" is this interpreter's.
 
     Raises:
         UsageError: It is no vendored folder.
@@ -65,13 +71,14 @@ def complete_wheels(folder: Path, role: str) -> Path:
         raise UsageError(
             f"--offline {folder}: nothing vendored is there. Make it: bin/ci vendor DIR"
         )
-    place = machine_folder(folder, this_platform(), this_python())
+    system, python = system or this_platform(), python or this_python()
+    place = machine_folder(folder, system, python)
     problems = _problems(place, role)
     if place.name not in machines:
         problems = [f"it is for {', '.join(machines)}; this machine is {place.name}"]
     if problems:
         again = f"bin/ci vendor DIR --role {'ci' if role == 'uv' else role}"
-        again += f" --platform {this_platform()} --python {this_python()}"
+        again += f" --platform {system} --python {python}"
         raise UnavailableError(
             f"{folder} does not have what the environment `{role}` needs:\n"
             + "".join(f"  {problem}\n" for problem in problems)

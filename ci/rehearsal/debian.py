@@ -4,12 +4,10 @@ mmdebstrap makes it with apt's own resolver. The tar is made once a machine and 
 an engine that lacks the image imports it from there in seconds.
 """
 
-import fcntl
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import docker
@@ -18,6 +16,7 @@ from docker.errors import ImageNotFound
 from ci.config import machine_cache
 from ci.console import say
 from ci.errors import UnavailableError
+from ci.workspace import make_once
 
 SUITE = "bookworm"
 REPOSITORY = "pushcart-debian"
@@ -50,7 +49,8 @@ def debian_base(engine: docker.DockerClient, packages: Sequence[str]) -> str:
     try:
         engine.images.get(tag)
     except ImageNotFound:
-        archive = _cached(key, command)
+        place = machine_cache() / f"debian-{key}.tar"
+        archive = make_once(place, lambda part: _make(command, part))
         # Without a command `docker create` refuses an image.
         engine.api.import_image(
             src=str(archive), repository=REPOSITORY, tag=key, changes=['CMD ["/bin/bash"]']
@@ -63,18 +63,6 @@ def _command(packages: Sequence[str]) -> list[str]:
     include = ",".join(sorted({*NEEDED, *packages}))
     # The epoch keeps the day of making out of the image: equal packages, equal bytes.
     return ["env", "SOURCE_DATE_EPOCH=0", "mmdebstrap", *RECIPE, f"--include={include}", SUITE]
-
-
-def _cached(key: str, command: Sequence[str]) -> Path:
-    """The tar of a base, made when the cache lacks it; two who ask at once take turns."""
-    archive = machine_cache() / f"debian-{key}.tar"
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with _turn(archive.with_suffix(".lock")):
-        if not archive.is_file():
-            part = archive.with_suffix(".part")
-            _make(command, part)
-            part.replace(archive)
-    return archive
 
 
 def _make(command: Sequence[str], place: Path) -> None:
@@ -93,10 +81,3 @@ def _make(command: Sequence[str], place: Path) -> None:
             f"{done.stderr.decode(errors='replace')[-1500:].strip()}\n"
             "Check the network and the names of the packages, then run the same command again."
         )
-
-
-@contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # goes with the file, also when this process is killed
-        yield

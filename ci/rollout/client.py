@@ -1,7 +1,6 @@
 """Speaks with the supervisor of an environment, and starts one where none runs."""
 
 import contextlib
-import getpass
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ci.config import Config
+from ci.config import Config, user_name
 from ci.errors import (
     PushcartError,
     RefusedError,
@@ -119,7 +118,7 @@ def deploy(config: Config, digest: str, commit: str, progress: Progress) -> Orde
         RefusedError: The release is not on the host.
         UnavailableError: The supervisor does not answer.
     """
-    order = {"order": "deploy", "digest": digest, "who": _user(), "commit": commit}
+    order = {"order": "deploy", "digest": digest, "who": user_name(), "commit": commit}
     return _change(config, order, progress)
 
 
@@ -131,16 +130,8 @@ def rollback(config: Config, digest: str, progress: Progress) -> Order:
         RefusedError: The release is not on the host.
         UnavailableError: The supervisor does not answer.
     """
-    order = {"order": "rollback", "digest": digest, "who": _user()}
+    order = {"order": "rollback", "digest": digest, "who": user_name()}
     return _change(config, order, progress)
-
-
-def _user() -> str:
-    """Who asks; a container's user may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 def _change(config: Config, order: Order, progress: Progress) -> Order:

@@ -107,6 +107,7 @@ def _record(verdict: Verdict, evaluation: dict[str, Any], config: Config) -> dic
         "window": evaluation["window"],
         "challenger": {key: models["challenger"].get(key) for key in keys},
         "baseline": {key: live.get(key) for key in keys} if live else None,
+        "baseline_environment": config.gate.baseline_environment,
         "clauses": clauses,
     }
 

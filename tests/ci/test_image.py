@@ -15,9 +15,11 @@ import pytest
 from ci.config import PROJECT, Options, load_config
 from ci.errors import HeldError, InconclusiveError, RefusedError, UnavailableError
 from ci.images import build, find_engine, normalised_tar, tar_bytes
+from ci.releasing import contexts
+from ci.releasing.packages import packages_tar
 from ci.stages import image
 from ci.workspace import digest_of
-from tests.ci.judged_shop import COMPOSE, card_of, decide, open_shop
+from tests.ci.judged_shop import COMPOSE, LIVE, card_of, decide, described, open_shop
 from tests.docker_engine import docker_engine
 from tests.tiny import export_tiny
 
@@ -44,6 +46,10 @@ def test_target_process_needs_no_image_and_the_release_is_named_by_digests(bundl
         "savedmodel",
     )
     assert release["commit"] == "0" * 40
+    assert release["baseline"] == {"digest": LIVE, "environment": "production"}
+    assert release["override"] is None
+    assert release["sbom"] == digest_of(workspace.path("../sbom.json"))
+    assert not workspace.path("../statement.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -115,12 +121,10 @@ def test_the_bundle_is_the_last_layer_and_equal_for_equal_content(engine, bundle
         folder = tmp_path / str(number)
         folder.mkdir()
         config, workspace = open_shop(folder, bundle, COMPOSE)
-        release = image.describe(
-            config, workspace.read_json("bundle.json", "export"), card_of(bundle), "PROMOTE"
-        )
         arguments = {"SERVING_BASE": "pushcart-test-base:1", "MODEL_VERSION": "3", "COMMIT": "abc"}
+        arguments |= {"DECISION": "PROMOTE", "DATA_DIGEST": "sha256:0"}
         arguments["BUNDLE_DIGEST"] = digest_of(bundle)
-        context = image.model_context(config, workspace, release)
+        context = contexts.model_context(config, workspace, described(config, workspace))
         ids.append(build(engine, f"pushcart-corner-model:{number}", context, arguments))
         layers.append(engine.images.get(ids[-1]).attrs["RootFS"]["Layers"])
     assert layers[0] == layers[1]
@@ -130,6 +134,9 @@ def test_the_bundle_is_the_last_layer_and_equal_for_equal_content(engine, bundle
     assert held.attrs["Config"]["Entrypoint"][0] == "/usr/bin/tensorflow_model_server"
     assert held.labels["shop.pushcart.bundle-digest"] == digest_of(bundle)
     assert held.labels["org.opencontainers.image.version"] == "3"
+    assert held.labels["org.opencontainers.image.revision"] == "abc"
+    assert held.labels["shop.pushcart.data-digest"] == "sha256:0"
+    assert held.labels["shop.pushcart.decision"] == "PROMOTE"
     assert files_of(engine, ids[0], "/models/next_item/3") == {
         path.relative_to(bundle).as_posix(): digest_of(path)
         for path in bundle.rglob("*")
@@ -168,11 +175,11 @@ def test_a_missing_base_image_is_told_with_what_to_do(engine, bundle, tmp_path, 
 def test_the_gateways_files_are_complete(bundle, tmp_path):
     """What the gateway's image holds answers on its own, with nothing else of ours on the path."""
     config, workspace = open_shop(tmp_path, bundle, COMPOSE)
-    exported = workspace.read_json("bundle.json", "export")
-    release = image.describe(config, exported, card_of(bundle), "PROMOTE")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    context = image.gateway_context(workspace, release, card_of(bundle), scratch)
+    layer = packages_tar("gateway", "amd64")
+    release = described(config, workspace)
+    context = contexts.gateway_context(workspace, release, card_of(bundle), layer, scratch)
     inside = tmp_path / "inside"
     with normalised_tar(context) as file, tarfile.open(fileobj=file) as archive:
         archive.extractall(inside, filter="data")
@@ -195,21 +202,22 @@ def test_the_gateways_files_are_complete(bundle, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    described, foreign = done.stdout.splitlines()
-    assert described == (
+    told, foreign = done.stdout.splitlines()
+    assert told == (
         "('next_item', Served(model_version=3, digest="
         f"'{digest_of(bundle)}', top_k=10, history_length=6, frequent_length=4)) 2"
     )
     assert foreign == "[]"
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "gateway.Dockerfile"])
+@pytest.mark.parametrize("name", ["Dockerfile", "gateway.Dockerfile", "embedded.Dockerfile"])
 def test_the_dockerfiles_are_clean_and_need_no_buildkit(name):
     path = PROJECT / "serving" / name
     hadolint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([hadolint, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     text = path.read_text()
-    for word in ("# syntax=", "RUN --mount", "COPY --link", "<<"):
+    for word in ("# syntax=", "RUN --mount", "COPY --link", "<<", "pip install", "apt-get"):
         assert word not in text
-    assert text.index("ADD ") > text.index("ENTRYPOINT [")
+    if name != "embedded.Dockerfile":
+        assert text.rindex("ADD ") > text.index("ENTRYPOINT [")

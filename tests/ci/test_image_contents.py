@@ -16,9 +16,10 @@ import pytest
 from ci.config import PROJECT
 from ci.evaluating.parity import answers_of, parity
 from ci.images import normalised_tar
-from ci.stages import image
+from ci.releasing import contexts
+from ci.releasing.packages import packages_tar
 from model.bundle.card import golden_answers
-from tests.ci.judged_shop import COMPOSE, card_of, open_shop
+from tests.ci.judged_shop import COMPOSE, card_of, described, open_shop
 from tests.serving.servers import free_port, wait_until
 from tests.tiny import export_tiny
 
@@ -35,6 +36,9 @@ def unpack(context: dict, inside: Path) -> Path:
     """Lay out a context as the Dockerfile's COPY and ADD do."""
     with normalised_tar(context) as file, tarfile.open(fileobj=file) as archive:
         archive.extractall(inside, filter="data")
+    if (inside / "config").exists():
+        (inside / "etc").mkdir()
+        (inside / "config").rename(inside / "etc" / "tfs")
     for packed in inside.glob("*.tar"):
         with tarfile.open(packed) as archive:
             archive.extractall(inside, filter="data")
@@ -47,12 +51,11 @@ def contents(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     bundle = export_tiny(folder / "exported")
     config, workspace = open_shop(folder, bundle, COMPOSE)
-    release = image.describe(
-        config, workspace.read_json("bundle.json", "export"), card_of(bundle), "PROMOTE"
-    )
+    release = described(config, workspace)
     (folder / "scratch").mkdir()
-    gateway = image.gateway_context(workspace, release, card_of(bundle), folder / "scratch")
-    model = unpack(image.model_context(config, workspace, release), folder / "model")
+    layer, scratch = packages_tar("gateway", "amd64"), folder / "scratch"
+    gateway = contexts.gateway_context(workspace, release, card_of(bundle), layer, scratch)
+    model = unpack(contexts.model_context(config, workspace, release), folder / "model")
     return model, unpack(gateway, folder / "gateway"), card_of(bundle)
 
 
@@ -61,11 +64,11 @@ def model_server(contents):
     """The model server's ENTRYPOINT, word for word but for places and ports."""
     inside, _, _ = contents
     port = free_port()
-    config = inside / "config" / "models.config"
+    config = inside / "etc" / "tfs" / "models.config"
     config.write_text(config.read_text().replace('"/models/', f'"{inside}/models/'))
     program, *flags = entrypoint("Dockerfile")
     assert program == "/usr/bin/tensorflow_model_server"
-    places = {"/etc/tfs/": f"{inside}/config/", "=8500": f"={free_port()}", "=8501": f"={port}"}
+    places = {"/etc/tfs/": f"{inside}/etc/tfs/", "=8500": f"={free_port()}", "=8501": f"={port}"}
     for old, new in places.items():
         flags = [flag.replace(old, new) for flag in flags]
     address = f"127.0.0.1:{port}"
@@ -140,7 +143,7 @@ def test_the_gateway_answers_a_shopper(contents, model_server):
     _, inside, _ = contents
     port = free_port()
     program, *words = entrypoint("gateway.Dockerfile")
-    assert program == "python"
+    assert program == "python3"
     places = {"/release": str(inside / "release"), "0.0.0.0": "127.0.0.1", "=8080": f"={port}"}  # noqa: S104
     for old, new in places.items():
         words = [word.replace(old, new) for word in words]

@@ -70,3 +70,10 @@ def test_a_stage_without_its_input_names_the_stage_to_run_first(tmp_path, capsys
     settings.write_text(f'[storage]\nbuild = "{tmp_path}/build"\nstate = "{tmp_path}/var"\n')
     assert main(["--config", str(settings), "export"]) == 2
     assert "Run `bin/ci prepare` first" in capsys.readouterr().err
+
+
+def test_help_of_keys_tells_how_they_are_changed(capsys):
+    assert main(["keys", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("make the next one") < printed.index("trust both")
+    assert printed.index("trust both") < printed.index("remove the old .pub")

@@ -2,7 +2,10 @@
 
 import tomllib
 
+import pytest
+
 from ci.config import PROJECT, load_config
+from ci.errors import UsageError
 from ci.settings import EnvironmentSettings, Settings
 
 
@@ -31,3 +34,12 @@ def test_the_shipped_file_is_valid():
 
 def test_profile_full_changes_the_shipped_file():
     assert load_config(PROJECT / "pipeline.toml", {"profile": "full"}).model.cpu_seconds == 600
+
+
+def test_the_embedded_base_needs_its_own_engine(tmp_path):
+    path = tmp_path / "pipeline.toml"
+    path.write_text('[serving]\nbase_image = "embedded"\n')
+    with pytest.raises(UsageError, match='engine = "litert"'):
+        load_config(path)
+    path.write_text('[serving]\nbase_image = "embedded"\nengine = "litert"\n')
+    assert load_config(path).serving.base_image == "embedded"

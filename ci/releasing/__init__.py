@@ -1,0 +1,1 @@
+"""From a judged bundle to a release: its images, bill of materials and signed statement."""
