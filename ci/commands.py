@@ -117,6 +117,14 @@ COMMANDS = (
         example="bin/ci rollback --to 3",
     ),
     Command(
+        "manifests",
+        "operate",
+        "print a release's Kubernetes manifests, images by digest",
+        "ci.kubernetes.release:show",
+        arguments=(ENVIRONMENT,),
+        example="bin/ci manifests --environment production | kubectl apply --filename=-",
+    ),
+    Command(
         "test",
         "develop",
         "pytest; paths and options are handed on",

@@ -112,8 +112,19 @@ STAGES = (
         summary="Jinja templates → deployment manifests of each environment",
         reads=("bundle.json",),
         writes=("../manifests",),
-        settings=("shop", "serving", "environments"),
-        code=("infra/templates/*", "ci/stages/render.py"),
+        settings=(
+            "shop",
+            "serving",
+            "environments",
+            "images.registry",
+            "gate.max_memory_megabytes",
+        ),
+        code=(
+            "infra/templates/**/*",
+            "ci/kubernetes/rendering.py",
+            "ci/templating.py",
+            "ci/stages/render.py",
+        ),
     ),
     Stage(
         name="image",

@@ -235,6 +235,16 @@ class EnvironmentSettings(Section):
     inventory: str = ""
     known_hosts: str = ""
     ssh_key_env: str = "DEPLOY_KEY_FILE"
+    replicas: Annotated[int, Field(ge=2)] = 2
+    max_replicas: Annotated[int, Field(ge=2)] = 10
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> Self:
+        if self.max_replicas < self.replicas:
+            raise ValueError(
+                f"max_replicas = {self.max_replicas} is less than replicas = {self.replicas}"
+            )
+        return self
 
 
 class Settings(Section):

@@ -1,6 +1,6 @@
 """The table of checks, in the order of their speed."""
 
-from ci.checking import dependencies, groovy, linters, testing
+from ci.checking import dependencies, groovy, kubernetes, linters, testing
 from ci.checking.check import Check
 
 PYTHON = ("ci/*.py", "model/*.py", "serving/*.py", "tests/*.py", "benchmarks/*.py")
@@ -27,6 +27,13 @@ CHECKS = (
     ),
     Check("shell", "traps of shell scripts", ("bin/ci", ".ci/run", "*.sh"), linters.shellcheck),
     Check("groovy", "syntax of Jenkinsfiles", ("*Jenkinsfile",), groovy.groovy, service="groovy"),
+    Check(
+        "kubernetes",
+        "manifests by the schemas of three Kubernetes versions, and by what they must mean",
+        ("infra/templates/kubernetes/*",),
+        kubernetes.kubernetes,
+        ("ci/kubernetes/*.py", "ci/templating.py", "ci/settings.py", "pipeline.toml"),
+    ),
     Check("secrets", "no key or password in the tree", ("*",), linters.secrets),
     Check("types", "types of Python", ("ci/*.py", "serving/*.py"), linters.mypy, ("model/*.py",)),
     Check("tests", "the tests, with coverage", ("tests/*.py",), testing.tests, is_cached=False),

@@ -117,6 +117,12 @@ def target_of(config: Config) -> Target:
         UsageError: Nothing can be rolled out to that target.
     """
     name = config.environment.target
+    if name == "kubernetes":
+        raise UsageError(
+            f"[environments.{config.options.environment}] is rolled out by its cluster: "
+            f"`bin/ci manifests --environment {config.options.environment} | kubectl apply "
+            "--filename=-` (docs/kubernetes.md)."
+        )
     if name not in TARGETS:
         raise UsageError(
             f"[environments.{config.options.environment}] target = {name!r} "

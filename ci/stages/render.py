@@ -1,22 +1,23 @@
 """Stage `render`: the deployment manifests of every environment, from templates."""
 
-from pathlib import PurePosixPath
+from collections.abc import Callable
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ci.config import PROJECT, TASK, Config
+from ci.kubernetes import rendering
+from ci.templating import fill
 from ci.workspace import Workspace
 
 TEMPLATES = PROJECT / "infra" / "templates"
 # What the model server reads; baked into its image, so equal in all environments.
 MODEL_SERVER = ("models.config", "batching_parameters.txt", "monitoring.config")
-# What each target needs beside the images. The supervisor of `process` needs nothing rendered.
-BY_TARGET: dict[str, tuple[str, ...]] = {
-    "process": (),
-    "compose": ("compose.yaml", "haproxy.cfg"),
-    "hosts": ("haproxy.cfg",),
-    "kubernetes": (),
+# What each target needs beside the images: path in the environment's folder → template.
+# The supervisor of `process` needs nothing rendered.
+BY_TARGET: dict[str, Callable[[Config, str], dict[str, str]]] = {
+    "process": lambda _, __: {},
+    "compose": lambda _, __: {"compose.yaml": "compose.yaml", "haproxy.cfg": "haproxy.cfg"},
+    "hosts": lambda _, __: {"haproxy.cfg": "haproxy.cfg"},
+    "kubernetes": lambda _, environment: rendering.files(environment),
 }
 GATEWAY_PORT = 8080
 
@@ -49,18 +50,11 @@ def manifests(
     """
     target = config.settings.environments[environment].target
     values = _values(config, environment, model_version, card)
-    jinja = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  no HTML; names are checked by the configuration
-    )
-    jinja.filters["dirname"] = lambda path: str(PurePosixPath(path).parent)
+    if target == "kubernetes":
+        values |= rendering.values(config, environment, model_version)
     wanted = {f"tfs/{name}": name for name in MODEL_SERVER}
-    wanted |= {name: name for name in BY_TARGET[target]}
-    return {path: jinja.get_template(f"{name}.j2").render(values) for path, name in wanted.items()}
+    wanted |= BY_TARGET[target](config, environment)
+    return fill(TEMPLATES, wanted, values)
 
 
 def _values(

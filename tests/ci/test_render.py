@@ -22,13 +22,15 @@ from serving.embedded.config_files import (
 from tests.services import require_service
 
 GOLDEN = Path(__file__).with_name("manifests")
-ENVIRONMENTS = ("local", "compose", "staging")
+ENVIRONMENTS = ("local", "compose", "staging", "cluster")
 SETTINGS = """
 [shop]
 name = "corner"
+[images]
+registry = "registry.example.com/shops"
 [storage]
 build = "{folder}/build"
-state = "{folder}/var"
+state = "var"
 [environments.local]
 target = "process"
 [environments.compose]
@@ -37,6 +39,10 @@ port = 8600
 [environments.staging]
 target = "hosts"
 port = 8700
+[environments.cluster]
+target = "kubernetes"
+replicas = 3
+max_replicas = 12
 """
 
 
@@ -52,7 +58,7 @@ def make_workspace(folder: Path):
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     config, workspace = make_workspace(tmp_path_factory.mktemp("corner"))
-    assert render.run(config, workspace) == "12 files for local, compose, staging"
+    assert render.run(config, workspace) == "24 files for local, compose, staging, cluster"
     return workspace.path("../manifests")
 
 
@@ -79,7 +85,7 @@ def test_rendering_again_changes_nothing(rendered, tmp_path):
 def test_the_image_is_the_same_for_every_environment(rendered):
     """Staging and production take one digest, so what is baked in must not differ."""
     baked = [files(rendered / environment / "tfs") for environment in ENVIRONMENTS]
-    assert baked[0] == baked[1] == baked[2]
+    assert all(one == baked[0] for one in baked)
 
 
 def test_the_model_server_reads_its_files(rendered):
