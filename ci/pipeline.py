@@ -118,10 +118,12 @@ STAGES = (
             "environments",
             "images.registry",
             "gate.max_memory_megabytes",
+            "storage.state",
         ),
         code=(
             "infra/templates/**/*",
             "ci/kubernetes/rendering.py",
+            "ci/systemd.py",
             "ci/templating.py",
             "ci/stages/render.py",
         ),

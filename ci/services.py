@@ -74,6 +74,7 @@ SERVICES = (
         ("java", str(GROOVY_JAR)),
         ("default-jre-headless", "groovy"),
     ),
+    Service("systemd", "reads the rendered unit", ("systemd-analyze",), ("systemd",)),
     Service("namespaces", "cuts a test off the network", ("unshare", "ip"), ("iproute2",)),
 )
 

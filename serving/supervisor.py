@@ -47,6 +47,9 @@ class Supervisor:
     Args:
         host: Its colours.
         ledger: File that finished rollouts are appended to.
+
+    Attributes:
+        is_kept: Whether an init system starts it again, so that nobody else may replace it.
     """
 
     rollout: type[Rollout] = Rollout
@@ -59,6 +62,7 @@ class Supervisor:
         self._busy = asyncio.Lock()
         self._ended = asyncio.Event()
         self._ends_colours = True
+        self.is_kept = False
 
     async def obey(self, order: Order, caller: Caller) -> Order:
         """Carry out one order."""
@@ -82,6 +86,7 @@ class Supervisor:
         return {
             "pid": os.getpid(),
             "made_of": self._made_of,
+            "kept": self.is_kept,
             "port": self.record.port,
             "busy": self._busy.locked(),
             "running": {
@@ -202,7 +207,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--environment", required=True, help="name of the environment")
     parser.add_argument("--port", type=int, required=True, help="preferred public port")
     parser.add_argument("--ledger", type=Path, required=True, help="outbox of finished rollouts")
-    parser.add_argument("--daemon", action="store_true", help="go to the background when ready")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--daemon", action="store_true", help="go to the background when ready")
+    how.add_argument("--kept", action="store_true", help="an init system starts it again")
     return parser.parse_args(argv)
 
 
@@ -219,6 +226,7 @@ def main(argv: Sequence[str] | None = None, kind: type[Supervisor] = Supervisor)
         ready(str(error))
         return 1
     supervisor = kind(host, options.ledger)
+    supervisor.is_kept = options.kept
     asyncio.run(supervisor.run(lambda: ready("")))
     os.close(lock)
     return 0

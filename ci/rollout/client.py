@@ -55,6 +55,11 @@ def find_supervisor(known: Record | None) -> dict[str, Any] | None:
         return None
 
 
+def is_kept(running: dict[str, Any]) -> bool:
+    """Whether systemd keeps a supervisor: its sources are those installed there, not these."""
+    return bool(running.get("kept"))  # one of an older release does not tell
+
+
 def supervisor_arguments(config: Config) -> list[str]:
     """How the supervisor of the chosen environment is called."""
     return [
@@ -67,7 +72,7 @@ def supervisor_arguments(config: Config) -> list[str]:
 
 
 def ensure_supervisor(config: Config) -> Record:
-    """A running supervisor of the present sources: the one that runs, or a new one.
+    """A running supervisor of the present sources, or the one that systemd keeps, or a new one.
 
     Raises:
         UnavailableError: It cannot be started.
@@ -75,7 +80,7 @@ def ensure_supervisor(config: Config) -> Record:
     """
     known = find_record(config)
     running = find_supervisor(known)
-    if known and running and running["made_of"] == supervisor.fingerprint():
+    if known and running and (is_kept(running) or running["made_of"] == supervisor.fingerprint()):
         return known
     if known and running:
         leave(known)

@@ -9,6 +9,7 @@ from ci.errors import RefusedError
 from ci.rollout import client, placing
 from ci.rollout.served import Served, ask_served, example, url_of, wait_served
 from ci.rollout.targets import Done, Progress, Seen
+from ci.systemd import unit_of
 from ci.workspace import Workspace, digest_of
 from serving import supervisor
 from serving.host import releases
@@ -65,6 +66,11 @@ class ProcessTarget:
         if known is None:
             return 0
         if stop:
+            if running and client.is_kept(running):
+                unit = unit_of(config, config.options.environment)
+                raise RefusedError(
+                    f"systemd would start it again. Run `sudo systemctl stop {unit}`."
+                )
             if running:
                 client.leave(known, "stop")
             say(

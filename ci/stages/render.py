@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ci import systemd
 from ci.config import PROJECT, TASK, Config
 from ci.kubernetes import rendering
 from ci.templating import fill
@@ -12,9 +13,10 @@ TEMPLATES = PROJECT / "infra" / "templates"
 # What the model server reads; baked into its image, so equal in all environments.
 MODEL_SERVER = ("models.config", "batching_parameters.txt", "monitoring.config")
 # What each target needs beside the images: path in the environment's folder → template.
-# The supervisor of `process` needs nothing rendered.
 BY_TARGET: dict[str, Callable[[Config, str], dict[str, str]]] = {
-    "process": lambda _, __: {},
+    "process": lambda config, environment: {
+        f"systemd/{systemd.unit_of(config, environment)}": "systemd.service"
+    },
     "compose": lambda _, __: {"compose.yaml": "compose.yaml", "haproxy.cfg": "haproxy.cfg"},
     "hosts": lambda _, __: {"haproxy.cfg": "haproxy.cfg"},
     "kubernetes": lambda _, environment: rendering.files(environment),
@@ -52,6 +54,8 @@ def manifests(
     values = _values(config, environment, model_version, card)
     if target == "kubernetes":
         values |= rendering.values(config, environment, model_version)
+    if target == "process":
+        values |= systemd.values(config, environment)
     wanted = {f"tfs/{name}": name for name in MODEL_SERVER}
     wanted |= BY_TARGET[target](config, environment)
     return fill(TEMPLATES, wanted, values)

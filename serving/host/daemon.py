@@ -1,6 +1,7 @@
 """A process that goes to the background only when it is ready, and says so to who started it."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,20 @@ Ready = Callable[[str], None]
 
 
 def in_front() -> Ready:
-    """Readiness of a process that stays in the foreground: troubles go to the error stream."""
+    """Readiness of a process that stays in the foreground: systemd hears of it where it listens.
+
+    Troubles go to the error stream.
+    """
+    # Taken away, so that no process started later speaks for this one.
+    address = os.environ.pop("NOTIFY_SOCKET", "")
 
     def ready(trouble: str) -> None:
         if trouble:
             sys.stderr.write(f"{trouble}\n")
+        elif address:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+                link.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
+                link.send(b"READY=1")
 
     return ready
 

@@ -58,7 +58,7 @@ def make_workspace(folder: Path):
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     config, workspace = make_workspace(tmp_path_factory.mktemp("corner"))
-    assert render.run(config, workspace) == "24 files for local, compose, staging, cluster"
+    assert render.run(config, workspace) == "25 files for local, compose, staging, cluster"
     return workspace.path("../manifests")
 
 
