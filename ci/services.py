@@ -67,6 +67,7 @@ SERVICES = (
         ("docker-registry", "htpasswd", "openssl"),
         ("docker-registry", "apache2-utils", "openssl"),
     ),
+    Service("ssh", "reaches the hosts", ("ssh", "ssh-keygen"), ("openssh-client",)),
     Service("chromium", "looks at the report as a reader does", ("chromium",), ("chromium",)),
     Service(
         "groovy",

@@ -1,0 +1,83 @@
+"""A Docker engine of our own, which touches neither another engine nor this machine's network."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+
+from ci.errors import UnavailableError
+from ci.services import find_program
+
+START_SECONDS = 120.0
+
+
+@contextmanager
+def docker_engine() -> Iterator[docker.DockerClient]:
+    """Run dockerd in a temporary folder; it and all that it held are gone after the block.
+
+    It makes no bridge, no firewall rule and no forwarding: `docker build` and `docker run` have
+    no network. Networks that a caller makes are bridges whose containers reach one another and
+    this machine, and their published ports are carried by a process: enough for a rehearsal, and
+    nothing that could be pulled from outside by mistake is.
+
+    Raises:
+        UnavailableError: dockerd is not installed, this is not root, or it does not start.
+    """
+    program = find_program("dockerd")
+    if program is None:
+        raise UnavailableError("dockerd is not installed. Run: bin/ci services docker")
+    if os.geteuid() != 0:
+        raise UnavailableError("A Docker engine of our own needs root; run it as root.")
+    # A socket's path must be short, and the engine leaves mounts below its folder until it ends.
+    folder = Path(tempfile.mkdtemp(prefix="pc-docker-"))
+    try:
+        with _running(_command(program, folder), folder) as client:
+            yield client
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command(program: Path, folder: Path) -> list[str]:
+    places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+    return [
+        str(program),
+        f"--host=unix://{folder}/sock",
+        *(f"--{option}={folder}/{name}" for option, name in places.items()),
+        "--bridge=none",
+        "--iptables=false",
+        "--ip-forward=false",
+    ]
+
+
+@contextmanager
+def _running(command: list[str], folder: Path) -> Iterator[docker.DockerClient]:
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    client = None
+    try:
+        client = _answering(process, folder)
+        yield client
+    finally:
+        if client is not None:
+            client.close()
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _answering(process: subprocess.Popen[bytes], folder: Path) -> docker.DockerClient:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        # A client cannot be closed when it finds nobody, so the socket is knocked at first.
+        with socket.socket(socket.AF_UNIX) as knock:
+            if knock.connect_ex(f"{folder}/sock") == 0:
+                return docker.DockerClient(base_url=f"unix://{folder}/sock", timeout=300)
+        time.sleep(0.02)
+    said = (folder / "log").read_text(errors="replace")[-4000:]
+    raise UnavailableError(f"dockerd did not start:\n{said}")
