@@ -44,8 +44,7 @@ def test_the_images_are_those_of_the_release(command):
     images = {
         container["image"]
         for one in yaml.safe_load_all(text)
-        for container in one
-        .get("spec", {})
+        for container in one.get("spec", {})
         .get("template", {})
         .get("spec", {})
         .get("containers", [])
