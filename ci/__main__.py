@@ -15,6 +15,7 @@ from ci.commands import (
     FORCE,
     ONLY,
     OVERRIDE,
+    SINGLE_MACHINE,
     WITHOUT,
     Command,
 )
@@ -102,6 +103,7 @@ def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
         only=tuple(chosen.pop("only", ())),
         without=tuple(chosen.pop("without", ())),
         override=chosen.pop("override_reason", ""),
+        single_machine=chosen.pop("single_machine", False),
         offline=Path(known.offline).absolute() if known.offline else None,
     )
     config = load_config(known.config, _overrides(known), options)
@@ -167,6 +169,7 @@ def _described(name: str) -> Command:
         *([FIRST_RELEASE] if name == "gate" else []),
         *([ENVIRONMENT] if name in {"image", "deploy"} else []),
         *([OVERRIDE] if name == "image" else []),
+        *([SINGLE_MACHINE] if name == "deploy" else []),
         *((ONLY, WITHOUT) if name == "check" else []),
     )
     return Command(name, "stages", stage.summary, "", arguments=arguments)

@@ -65,6 +65,11 @@ OVERRIDE = Argument(
 STOP = Argument(
     ("--stop",), "end what serves in the background, after open requests", {"action": "store_true"}
 )
+SINGLE_MACHINE = Argument(
+    ("--single-machine",),
+    "allow hosts whose registry and ledger are files of this machine alone",
+    {"action": "store_true"},
+)
 TO_RELEASE = Argument(
     ("--to",), "the release to go to (default: the last good one)", {"type": int, "metavar": "N"}
 )
@@ -84,7 +89,7 @@ COMMANDS = (
         "stages",
         "prepare … report in one go",
         "ci.runner:run_pipeline",
-        arguments=(ENVIRONMENT, FIRST_RELEASE, FORCE),
+        arguments=(ENVIRONMENT, FIRST_RELEASE, FORCE, SINGLE_MACHINE),
         example="bin/ci --set simulator.shoppers=2000 run",
     ),
     Command(
@@ -115,6 +120,18 @@ COMMANDS = (
         "ci.rollout.commands:rollback",
         arguments=(ENVIRONMENT, TO_RELEASE),
         example="bin/ci rollback --to 3",
+    ),
+    Command(
+        "hosts",
+        "operate",
+        "make an environment's hosts ready for releases (target hosts)",
+        "ci.rollout.preparing:run",
+        arguments=(
+            Argument(("action",), "prepare", {"choices": ("prepare",)}),
+            ENVIRONMENT,
+            Argument(("--check",), "only tell what would change", {"action": "store_true"}),
+        ),
+        example="bin/ci hosts prepare --environment production --check",
     ),
     Command(
         "manifests",

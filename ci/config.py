@@ -45,6 +45,7 @@ class Options:
     without: tuple[str, ...] = ()
     override: str = ""
     offline: Path | None = None
+    single_machine: bool = False
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ STAGES = (
         summary="roll out to an environment, verify, undo when verification fails",
         reads=("bundle", "bundle.json", "gate.json", "../release.json"),
         writes=("../deployment.json",),
-        credentials=("deploy-key-{environment}", "mlflow"),
+        credentials=("deploy-key-{environment}", "container-registry", "mlflow"),
         reusable=False,
     ),
     Stage(

@@ -1,5 +1,6 @@
 """Builds a release's images where an environment needs them, and pushes them where it can."""
 
+import contextlib
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,7 +107,8 @@ def pack(
 
     engine = find_engine()
     if engine is not None:
-        return _build(engine, config, workspace, release, card)
+        with contextlib.closing(engine):
+            return _build(engine, config, workspace, release, card)
     reason = f"no Docker engine answers, so {', '.join(needing)} cannot take this release"
     if config.environment.target != "process":
         raise UnavailableError(

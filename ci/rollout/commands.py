@@ -69,6 +69,7 @@ def status(config: Config) -> None:
     say(f"environment  {config.options.environment} of shop {config.shop.name}")
     for one in released:
         _say_host(one)
+    ledger.collect(config, released, {})
     waiting, _ = ledger.pending(config)
     say(f"ledger       {f'{len(waiting)} entries wait to be sent' if waiting else 'knows all'}")
     if wrong := [_silent(config, one) for one in released if one.live and not one.answers]:
@@ -142,8 +143,12 @@ def rollback(config: Config, to: int | None = None) -> None:
     came_from = sorted({one.live.model_version for one in seen if one.live})
     what = f" from release {', '.join(map(str, came_from))}" if came_from else ""
     say(f"rollback  to release {goal.model_version}{what}")
-    done = target.rollback(config, goal, progress)
-    places = ", ".join(one.place for one in answered(target.look(config), goal.digest))
+    try:
+        done = target.rollback(config, goal, progress)
+    finally:
+        seen = target.look(config)
+        ledger.collect(config, seen, {})
+    places = ", ".join(one.place for one in answered(seen, goal.digest))
     seconds = duration(max((one.seconds for one in done), default=0.0))
     say(f"{'':<9} release {goal.model_version} answers at {places}  [{seconds}]")
     ledger.settle_later(config)

@@ -1,13 +1,17 @@
 """Tells the registry what the host did: rollouts wait in an outbox until the registry answers."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ci.config import Config
 from ci.console import complain
 from ci.errors import UnavailableError
+from ci.rollout.targets import Seen
 from ci.workspace import write_atomically
+from serving.host.outbox import entry as entry_of
+from serving.host.record import Record, Release
 
 
 def outbox(config: Config) -> Path:
@@ -19,13 +23,64 @@ def _shipped(config: Config) -> Path:
     return config.state / "outbox.shipped"
 
 
+def collect(config: Config, seen: Sequence[Seen], details: Mapping[str, Any]) -> None:
+    """Put what hosts tell of finished rollouts into the outbox: one entry for all of its hosts.
+
+    A supervisor of this machine writes there by itself. What another machine collected too is
+    shipped once: entries are known by their id.
+
+    Args:
+        config: Names the environment.
+        seen: The hosts that can be asked.
+        details: What else to say of the newest rollout.
+    """
+    rollouts: dict[str, dict[str, tuple[Record, Release]]] = {}
+    for one in seen:
+        for line in one.record.history if one.record and one.host else []:
+            if line.state != "starting" and one.record:
+                rollouts.setdefault(line.rollout, {})[one.host] = (one.record, line)
+    known = {entry["id"] for entry in _read(outbox(config), 0)[0]}
+    news = [_entry(lines, len(seen)) for name, lines in rollouts.items() if name]
+    news = sorted((e for e in news if e["id"] not in known), key=lambda e: str(e["started_at"]))
+    if not news:
+        return
+    news[-1] |= details
+    with outbox(config).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in news)
+
+
+def _entry(lines: Mapping[str, tuple[Record, Release]], hosts: int) -> dict[str, Any]:
+    """One rollout over several hosts: live where all of them took it, partial where some did."""
+    told: dict[str, dict[str, Any]] = {
+        host: entry_of(known, line) for host, (known, line) in lines.items()
+    }
+    first = next(iter(told.values()))
+    verdicts = {str(one["verdict"]) for one in told.values()}
+    whole = "live" if len(told) == hosts or first["kind"] == "rollback" else "partial"
+    names = ("colour", "verdict", "reason", "seconds", "failed_requests")
+    known, line = next(iter(lines.values()))
+    return first | {
+        "id": f"{known.shop}/{known.environment}/{line.rollout}",
+        "verdict": whole if verdicts == {"live"} else "failed",
+        "reason": next((one["reason"] for one in told.values() if one["reason"]), ""),
+        "approved_by": line.approved_by,
+        "seconds": max(float(one["seconds"]) for one in told.values()),
+        "failed_requests": sum(int(one["failed_requests"]) for one in told.values()),
+        "hosts": {host: {name: one[name] for name in names} for host, one in told.items()},
+    }
+
+
 def pending(config: Config) -> tuple[list[dict[str, Any]], int]:
     """The entries that the ledger has not heard of, and where in the outbox they end."""
     mark = _shipped(config)
-    start = int(mark.read_text(encoding="utf-8")) if mark.exists() else 0
-    if not outbox(config).exists():
+    return _read(outbox(config), int(mark.read_text(encoding="utf-8")) if mark.exists() else 0)
+
+
+def _read(path: Path, start: int) -> tuple[list[dict[str, Any]], int]:
+    """The entries from a place of an outbox on, and where they end."""
+    if not path.exists():
         return [], 0
-    with outbox(config).open("rb") as file:
+    with path.open("rb") as file:
         file.seek(start)
         whole, newline, _ = file.read().rpartition(b"\n")  # a line being written waits
     entries = [json.loads(line) for line in whole.splitlines()]

@@ -3,9 +3,11 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ci.config import TASK, Config
 from ci.errors import RefusedError
@@ -25,20 +27,10 @@ def place(config: Config, workspace: Workspace) -> Placed:
         UsageError: A stage before this one has not run.
     """
     home = config.environment_state()
-    exported = workspace.read_json("bundle.json", "export")
-    version, digest = int(exported["model_version"]), str(exported["digest"])
+    placed = describe(config, workspace)
+    digest, version = placed.digest, placed.model_version
     bundle = workspace.require(f"bundle/{version}", "export")
     dataset = workspace.require("dataset", "prepare")
-    placed = Placed(
-        task=TASK,
-        model_version=version,
-        digest=digest,
-        engine=config.serving.engine,
-        commit=json.loads((bundle / "card.json").read_text(encoding="utf-8")).get("commit") or "",
-        start_timeout_seconds=config.serving.start_timeout_seconds,
-        drain_seconds=config.serving.drain_seconds,
-        at=_moment(dataset) if _has_stopped(config) else None,
-    )
     target = placed.folder(home)
     if target.exists():
         # The settings of this deploy hold, the content is the same.
@@ -63,6 +55,46 @@ def place(config: Config, workspace: Workspace) -> Placed:
     finally:
         remove(scratch)
     return placed
+
+
+def describe(
+    config: Config, workspace: Workspace, images: Mapping[str, str] | None = None, example: str = ""
+) -> Placed:
+    """The release at hand as a host is told of it.
+
+    Args:
+        config: All settings.
+        workspace: Holds the bundle and the dataset.
+        images: What it is started from, by part, where that is images.
+        example: A shopper to try it with, where one is known already.
+
+    Raises:
+        UsageError: A stage before this one has not run.
+    """
+    exported = workspace.read_json("bundle.json", "export")
+    version = int(exported["model_version"])
+    dataset = workspace.require("dataset", "prepare")
+    return Placed(
+        task=TASK,
+        model_version=version,
+        digest=str(exported["digest"]),
+        engine=config.serving.engine,
+        commit=read_card(workspace, version).get("commit") or "",
+        start_timeout_seconds=config.serving.start_timeout_seconds,
+        drain_seconds=config.serving.drain_seconds,
+        example_user=example or "nobody",
+        at=_moment(dataset) if _has_stopped(config) else None,
+        images=dict(images or {}),
+    )
+
+
+def read_card(workspace: Workspace, version: int) -> dict[str, Any]:
+    """The card of the bundle at hand.
+
+    Raises:
+        UsageError: The stage `export` has not run.
+    """
+    return workspace.read_json(f"bundle/{version}/card.json", "export")
 
 
 def _has_stopped(config: Config) -> bool:

@@ -107,6 +107,7 @@ class Target(Protocol):
 
 TARGETS: Final = {
     "process": "ci.rollout.process:ProcessTarget",
+    "hosts": "ci.rollout.hosts:HostsTarget",
 }
 
 

@@ -4,13 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ci.config import Config
-from ci.errors import HeldError, InconclusiveError, RefusedError, UnavailableError
+from ci.config import TASK, Config
+from ci.errors import (
+    HeldError,
+    InconclusiveError,
+    PushcartError,
+    RefusedError,
+    UnavailableError,
+)
 from ci.rollout import ledger
 from ci.rollout.commands import answered, progress
 from ci.rollout.served import Served
 from ci.rollout.targets import Done, Seen, Target, target_of
 from ci.workspace import Workspace
+from serving.host.statement import Expected, StatementError, verify
+
+DECISIONS = ("PROMOTE", "HOLD", "INCONCLUSIVE")
 
 
 def run(config: Config, workspace: Workspace) -> str:
@@ -27,12 +36,22 @@ def run(config: Config, workspace: Workspace) -> str:
     target = target_of(config)
     exported = workspace.read_json("bundle.json", "export")
     seen = target.look(config)
+    if silent := [one for one in seen if one.trouble]:
+        raise UnavailableError(
+            "\n".join(f"{one.host} cannot be asked: {one.trouble}" for one in silent)
+            + "\nNothing was begun. Bring it back or take it out of the inventory, then try again."
+        )
     if _is_live(seen, exported["digest"], target.images(workspace)):
         return _already_live(config, workspace, target, exported)
     gate = workspace.read_json("gate.json", "gate")
+    override = find_override(config, workspace, exported)
     for live in _to_beat(config, seen):
-        check_decision(gate, exported, live)
-    done = target.deploy(config, workspace, progress)
+        check_decision(gate, exported, live, override)
+    try:
+        done = target.deploy(config, workspace, progress)
+    except PushcartError:
+        _tell_ledger(config, workspace, target.look(config))
+        raise
     return _finish(config, workspace, target, exported, done)
 
 
@@ -44,24 +63,47 @@ def _is_live(seen: Sequence[Seen], digest: str, images: Mapping[str, str]) -> bo
     )
 
 
-def check_decision(gate: dict[str, Any], exported: dict[str, Any], live: str | None) -> None:
+def find_override(config: Config, workspace: Workspace, exported: dict[str, Any]) -> str:
+    """Why the release at hand goes out against the gate's word, where that was signed; else "".
+
+    Raises:
+        RefusedError: The signatures do not hold, or are of another bundle.
+    """
+    release = workspace.find_json("../release.json")
+    if release is None or not release["override"]:
+        return ""
+    from ci.releasing.signing import keys_folder  # noqa: PLC0415  few releases need it
+
+    statement = workspace.find_json("../statement.json")
+    subjects = {f"bundle/{TASK}": str(exported["digest"])}
+    wanted = Expected(config.shop.name, config.options.environment, subjects, None, 0)
+    try:
+        return verify(statement, keys_folder(config), wanted).override_reason
+    except StatementError as error:
+        raise RefusedError(f"The override is not good: {error}") from error
+
+
+def check_decision(
+    gate: dict[str, Any], exported: dict[str, Any], live: str | None, override: str = ""
+) -> None:
     """Hold the rollout to what the gate decided, about these very bundles.
 
     Args:
         gate: `gate.json`.
         exported: `bundle.json`.
         live: Digest that serves now, where it must be the one that was beaten; else None.
+        override: Why it goes out against the gate's word, as signed.
 
     Raises:
         HeldError: HOLD.
         InconclusiveError: INCONCLUSIVE.
         RefusedError: Another bundle was judged, or it was judged against another one.
     """
-    if gate["decision"] == "HOLD":
+    if gate["decision"] == "HOLD" and not override:
         raise HeldError(f"The gate holds this bundle: {gate['reason']}")
-    if gate["decision"] == "INCONCLUSIVE":
+    if gate["decision"] == "INCONCLUSIVE" and not override:
         raise InconclusiveError(f"The gate could not decide: {gate['reason']}")
-    if gate["decision"] != "PROMOTE":
+    if gate["decision"] not in DECISIONS:
         raise RefusedError(f"gate.json holds no decision but {gate['decision']!r}.")
     if gate["challenger"]["digest"] != exported["digest"]:
         raise RefusedError(
@@ -93,7 +135,7 @@ def _already_live(
         target.wake(config, progress)  # after a reboot nobody serves what the record says
         seen = target.look(config)
     served = answered(seen, exported["digest"])
-    ledger.settle(config)
+    _tell_ledger(config, workspace, seen)
     before = workspace.find_json("../deployment.json")
     if before is None or (before["digest"], before["url"]) != (served[0].digest, served[0].url):
         done = [Done(one.host, one.live.name, 0.0, 0) for one in seen if one.live]
@@ -118,7 +160,7 @@ def _finish(
         )
     served = answered(seen, exported["digest"])
     _write(config, workspace, target, served[0], done)
-    ledger.settle(config)
+    _tell_ledger(config, workspace, seen)
     seconds = sum(one.seconds for one in done)
     failed = sum(one.failed_requests for one in done)
     colours = ", ".join(one.colour for one in done if one.colour)
@@ -127,6 +169,14 @@ def _finish(
         f"release {served[0].model_version} live at {places} ({colours}, switched in "
         f"{seconds:.1f} s, {failed} failed requests)"
     )
+
+
+def _tell_ledger(config: Config, workspace: Workspace, seen: Sequence[Seen]) -> None:
+    """What was rolled out is told now or, where the registry is down, by the next deploy."""
+    release = workspace.find_json("../release.json") or {"images": {}}
+    moved = {part: image["pushed_bytes"] for part, image in release["images"].items()}
+    ledger.collect(config, seen, {"pushed_bytes": moved} if moved else {})
+    ledger.settle_later(config)
 
 
 def _write(

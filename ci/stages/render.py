@@ -64,13 +64,9 @@ def manifests(
 def _values(
     config: Config, environment: str, model_version: int, card: dict[str, Any]
 ) -> dict[str, Any]:
-    settings = config.settings.environments[environment]
-    port, serving = settings.port, config.serving
-    inside = settings.target == "compose"  # containers have addresses of their own
-    unit = f"pushcart-{config.shop.name}-{environment}"
+    serving = config.serving
     return {
-        "shop": config.shop.name,
-        "environment": environment,
+        **door_values(config, environment),
         "task": TASK,
         "model_version": model_version,
         "batch_sizes": card["batch_sizes"],
@@ -78,6 +74,24 @@ def _values(
         "batch_threads": serving.batch_threads,
         "drain_seconds": serving.drain_seconds,
         "proxy_image": serving.proxy_image,
+    }
+
+
+def door(config: Config, environment: str) -> str:
+    """HAProxy's configuration for an environment; knows of no release."""
+    name = "haproxy.cfg"
+    return fill(TEMPLATES, {name: name}, door_values(config, environment))[name]
+
+
+def door_values(config: Config, environment: str) -> dict[str, Any]:
+    """What the proxy's configuration is rendered from."""
+    settings = config.settings.environments[environment]
+    port = settings.port
+    inside = settings.target == "compose"  # containers have addresses of their own
+    unit = f"pushcart-{config.shop.name}-{environment}"
+    return {
+        "shop": config.shop.name,
+        "environment": environment,
         "port": port,
         "bind": f":{port}" if inside else f"{settings.bind}:{port}",
         "proxy_socket": "/run/pushcart/proxy.sock" if inside else f"/run/{unit}/proxy.sock",

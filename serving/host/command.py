@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from serving.host import orders, record, releases
 from serving.host.calls import CallError, call
@@ -48,6 +48,7 @@ class Settings:
         proxy_socket: HAProxy's runtime API.
         proxy_map: The file that names the live colour.
         proxy_map_name: The same file as the proxy calls it; "": by the same path.
+        address: Where this machine reaches the public port.
     """
 
     shop: str
@@ -58,6 +59,7 @@ class Settings:
     proxy_socket: str
     proxy_map: str
     proxy_map_name: str = ""
+    address: str = LOOPBACK
 
     @property
     def proxy(self) -> Proxy:
@@ -85,7 +87,7 @@ def open_host(settings: Settings) -> ContainerHost:
     home.mkdir(parents=True, exist_ok=True)
     known = record.load(home) or Record(shop=settings.shop, environment=settings.environment)
     known.port = known.preferred_port = settings.port
-    return ContainerHost(home, known, settings.proxy)
+    return ContainerHost(home, known, settings.proxy, settings.address)
 
 
 @contextlib.contextmanager
@@ -114,19 +116,19 @@ def status(settings: Settings, _: argparse.Namespace, __: Caller) -> Answer:
     example = None
     if live:
         with contextlib.suppress(UnhealthyError, releases.ReleaseError):
-            example = host.ask(known.port, host.placed(live))
+            example = host.ask(settings.address, known.port, host.placed(live))
     running = {colour.name: host.is_running(colour) for colour in known.colours.values()}
     return {
         "record": asdict(known),
         "running": running,
-        "served": _served(known.port),
+        "served": _served(f"{settings.address}:{known.port}"),
         "example": example,
     }
 
 
-def _served(port: int) -> Answer | None:
+def _served(place: str) -> Answer | None:
     try:
-        answer = call(f"{LOOPBACK}:{port}", "/readyz", timeout=3.0)
+        answer = call(place, "/readyz", timeout=3.0)
     except CallError:
         return None
     if answer.status != 200 or not isinstance(answer.body, dict):
@@ -146,7 +148,7 @@ def accept(settings: Settings, _: argparse.Namespace, __: Caller) -> Answer:
 def deploy(settings: Settings, options: argparse.Namespace, caller: Caller) -> Answer:
     """Start an accepted release beside the live one, verify it, and move the traffic to it."""
     with owned(settings) as host:
-        done = _change(host, Request("deploy", options.key, options.who, options.commit), caller)
+        done = _change(host, _request("deploy", options), caller)
         done["removed"] = orders.prune(host.home, host.record)
         return done
 
@@ -154,7 +156,13 @@ def deploy(settings: Settings, options: argparse.Namespace, caller: Caller) -> A
 def rollback(settings: Settings, options: argparse.Namespace, caller: Caller) -> Answer:
     """Go back to a release that is still here; nothing is pulled."""
     with owned(settings) as host:
-        return _change(host, Request("rollback", options.key, options.who, ""), caller)
+        return _change(host, _request("rollback", options), caller)
+
+
+def _request(kind: Literal["deploy", "rollback"], options: argparse.Namespace) -> Request:
+    return Request(
+        kind, options.key, options.who, options.commit, options.rollout, options.approved_by
+    )
 
 
 def _change(host: ContainerHost, request: Request, caller: Caller) -> Answer:
@@ -214,6 +222,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             one.add_argument("--key", required=True, help="the release's key")
             one.add_argument("--who", default="", help="who asks")
             one.add_argument("--commit", default="", help="the source that made it")
+            one.add_argument("--rollout", default="", help="the rollout of the fleet")
+            one.add_argument("--approved-by", default="", help="who approved it")
             one.add_argument("--reason", default="", help="why it is undone")
     return parser.parse_args(argv)
 

@@ -46,10 +46,11 @@ class ContainerHost(Host):
         home: Folder of the environment.
         known: Its record.
         proxy: The HAProxy in front of them.
+        address: Where this machine reaches the public port.
     """
 
-    def __init__(self, home: Path, known: Record, proxy: Proxy) -> None:
-        super().__init__(home, known)
+    def __init__(self, home: Path, known: Record, proxy: Proxy, address: str = LOOPBACK) -> None:
+        super().__init__(home, known, address)
         self.proxy = proxy
         self.names = Names(known.shop, known.environment)
 

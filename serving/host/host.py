@@ -24,11 +24,13 @@ class Host(abc.ABC):
     Args:
         home: Folder of the environment: its record and its releases.
         known: Its record.
+        address: Where this machine reaches the public port.
     """
 
-    def __init__(self, home: Path, known: Record) -> None:
+    def __init__(self, home: Path, known: Record, address: str = LOOPBACK) -> None:
         self.home = home
         self.record = known
+        self.address = address
 
     def save(self) -> None:
         """Write the record."""
@@ -168,7 +170,7 @@ class Host(abc.ABC):
         placed = self.placed(colour)
         card = placed.card(self.home)
         await asyncio.to_thread(verify_model, f"{LOOPBACK}:{colour.rest_port}", placed, card)
-        await asyncio.to_thread(self.ask, colour.gateway_port, placed)
+        await asyncio.to_thread(self.ask, LOOPBACK, colour.gateway_port, placed)
 
     async def confirm(self, colour: Colour) -> None:
         """See that the public door answers with a colour's release.
@@ -176,12 +178,12 @@ class Host(abc.ABC):
         Raises:
             UnhealthyError: It does not.
         """
-        await asyncio.to_thread(self.ask, self.record.port, self.placed(colour))
+        await asyncio.to_thread(self.ask, self.address, self.record.port, self.placed(colour))
 
-    def ask(self, port: int, placed: Placed) -> dict[str, Any]:
+    def ask(self, address: str, port: int, placed: Placed) -> dict[str, Any]:
         """One shopper's recommendations by a release, asked at a port of this machine.
 
         Raises:
             UnhealthyError: Another release answers there, or none.
         """
-        return verify_gateway(f"{LOOPBACK}:{port}", placed, placed.example_user)
+        return verify_gateway(f"{address}:{port}", placed, placed.example_user)

@@ -15,6 +15,7 @@ def entry(known: Record, line: Release) -> dict[str, object]:
         "kind": line.kind,
         "model_version": line.model_version,
         "digest": line.digest,
+        "colour": line.colour,
         "verdict": "live" if line.state in ("live", "previous", "withdrawn") else line.state,
         "reason": line.reason,
         "who": line.who,

@@ -64,6 +64,8 @@ class Release:
     reason: str = ""
     step: str = ""
     reported: bool = False
+    rollout: str = ""  # the same on every host of a fleet
+    approved_by: str = ""
     images: dict[str, str] = field(default_factory=dict)
 
     @property

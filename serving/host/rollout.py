@@ -30,12 +30,14 @@ EXPECTED = (UnhealthyError, AbandonedError, *ORDER_TROUBLE)
 
 @dataclass(frozen=True)
 class Request:
-    """Who asks for which release, by its key."""
+    """Who asks for which release, by its key; as part of which rollout, approved by whom."""
 
     kind: Literal["deploy", "rollback"]
     key: str
     who: str
     commit: str
+    rollout: str = ""
+    approved_by: str = ""
 
 
 class Rollout:
@@ -66,6 +68,8 @@ class Rollout:
             state="starting",
             who=request.who,
             commit=request.commit or self._placed.commit,
+            rollout=request.rollout,
+            approved_by=request.approved_by,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

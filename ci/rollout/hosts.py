@@ -1,0 +1,277 @@
+"""Target `hosts`: a fleet of Docker hosts, reached by Ansible over SSH.
+
+Each host keeps its own record, which is the truth; what is known here is what the hosts tell.
+"""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ci.config import Config, user_name
+from ci.errors import (
+    PushcartError,
+    RefusedError,
+    RolloutUndoneError,
+    UnavailableError,
+    UsageError,
+)
+from ci.rollout import ansible
+from ci.rollout.ansible import Outcome, Play
+from ci.rollout.placing import describe, read_card
+from ci.rollout.served import Served
+from ci.rollout.targets import Done, Progress, Seen
+from ci.workspace import Workspace
+from serving.host import orders, record
+from serving.host.record import Release
+from serving.host.releases import Placed
+
+PROGRAM: Final = "/opt/pushcart/pushcart-host"
+# Who approved, as the Jenkinsfile's input step tells.
+APPROVED_BY: Final = "PUSHCART_APPROVED_BY"
+ASKED, DEPLOYED, RETURNED = "Ask the host program", "Start, verify and switch", "Go back"
+WAKE_SECONDS: Final = 60.0
+ERRORS: Final = {"unavailable": UnavailableError, "owned": UnavailableError} | {
+    "undone": RolloutUndoneError,
+    "refused": RefusedError,
+    "missing": RefusedError,
+}
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One change of release of the fleet, as the hosts' records will name it."""
+
+    key: str
+    commit: str = ""
+
+    def variables(self, config: Config, reason: str = "") -> dict[str, Any]:
+        """The variables of the role `release`."""
+        told = {
+            "--who": user_name(),
+            "--commit": self.commit,
+            "--rollout": secrets.token_hex(6),
+            "--approved-by": os.environ.get(APPROVED_BY, ""),
+            "--reason": reason,
+        }
+        return {
+            "release_program": program(config),
+            "release_key": self.key,
+            "release_arguments": [f"{name}={value}" for name, value in told.items() if value],
+        }
+
+
+def program(config: Config) -> list[str]:
+    """How the host program is called for the chosen environment."""
+    names = ["--shop", config.shop.name, "--environment", config.options.environment]
+    return [PROGRAM, *names]
+
+
+class HostsTarget:
+    """Docker hosts, each with two colours behind a HAProxy."""
+
+    def look(self, config: Config) -> list[Seen]:
+        """Ask every host for its record, what runs there and what its public port answers."""
+        return [_seen(outcome) for outcome in self._ask(config).values()]
+
+    def _ask(self, config: Config) -> dict[str, Outcome]:
+        play = Play("status.yml", {"release_program": program(config)}, is_kept=False)
+        return ansible.run(config, play, lambda _: None)
+
+    def images(self, workspace: Workspace) -> Mapping[str, str]:
+        """The images of the release at hand, as hosts pull them."""
+        return {part: one["reference"] for part, one in _release(workspace)["images"].items()}
+
+    def deploy(self, config: Config, workspace: Workspace, progress: Progress) -> list[Done]:
+        """Roll the release out in batches; where a host fails, the switched ones go back."""
+        require_server(config)
+        placed, order = _order(config, workspace)
+        rollout = Rollout(placed.key, placed.commit)
+        variables = rollout.variables(config)
+        play = Play("release.yml", variables, secrets={"release_order": order})
+        outcomes = ansible.run(config, play, progress)
+        failed = [one for one in outcomes.values() if one.trouble]
+        if failed:
+            back = self._give_back(config, rollout, outcomes.values(), failed, progress)
+            raise _error(config, failed, back)
+        return [_done(one, DEPLOYED) for one in outcomes.values()]
+
+    def _give_back(
+        self,
+        config: Config,
+        rollout: Rollout,
+        outcomes: Iterable[Outcome],
+        failed: Sequence[Outcome],
+        progress: Progress,
+    ) -> list[Outcome]:
+        """Undo the release on the hosts that this run switched."""
+        switched = [
+            one.host
+            for one in outcomes
+            if not one.trouble and not one.answers.get(DEPLOYED, {}).get("already_live", True)
+        ]
+        if not switched:
+            return []
+        reason = f"{failed[0].host}: {failed[0].trouble.splitlines()[0]}"
+        progress({"step": "undo", "what": f"{', '.join(switched)}, because of {failed[0].host}"})
+        play = Play("undo.yml", rollout.variables(config, reason), limit=switched)
+        return list(ansible.run(config, play, progress).values())
+
+    def rollback(self, config: Config, goal: Release, progress: Progress) -> list[Done]:
+        """Go back on all hosts at once; a host that cannot keeps what it has, and is named."""
+        play = Play("rollback.yml", Rollout(goal.key).variables(config))
+        outcomes = ansible.run(config, play, progress)
+        if failed := [one for one in outcomes.values() if one.trouble]:
+            went = [one.host for one in outcomes.values() if not one.trouble]
+            raise _error(config, failed, [], f"{', '.join(went)} went back." if went else "")
+        return [_done(one, RETURNED) for one in outcomes.values()]
+
+    def wake(self, config: Config, progress: Progress) -> None:
+        """Have every host put itself right by its record, and wait until all of them answer."""
+        play = Play("repair.yml", {"release_program": program(config)})
+        outcomes = ansible.run(config, play, progress)
+        if failed := [one for one in outcomes.values() if one.trouble]:
+            raise _error(config, failed, [])
+        deadline = time.monotonic() + config.serving.start_timeout_seconds + WAKE_SECONDS
+        while silent := [one for one in self.look(config) if one.live and not one.answers]:
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    f"{silent[0].host} does not answer as its record says, although its release "
+                    f"was started. See `docker ps` there, and `bin/ci status`."
+                )
+
+    def example(self, config: Config, served: Served) -> dict[str, Any]:
+        """What a host's public port recommends the release's example shopper."""
+        answer = self._ask(config)[served.host].answers.get(ASKED, {})
+        example: dict[str, Any] | None = answer.get("example")
+        if example is None:
+            raise RolloutUndoneError(
+                f"{served.host} gives no recommendations at its public port. See `bin/ci status`."
+            )
+        return example
+
+    def serve(self, config: Config, *, stop: bool) -> int:
+        """Hosts serve by themselves.
+
+        Raises:
+            UsageError: Always; the message tells what there is instead.
+        """
+        raise UsageError(
+            f"The hosts of {config.options.environment} serve by themselves, also after a reboot. "
+            "`bin/ci status` tells what; `systemctl stop pushcart-proxy-…` on a host closes its "
+            "door."
+            if not stop
+            else "`bin/ci serve --stop` ends what runs on this machine alone. Close a host's door "
+            f"there: `systemctl stop pushcart-proxy-{config.shop.name}-"
+            f"{config.options.environment}`."
+        )
+
+
+def require_server(config: Config) -> None:
+    """Refuse a fleet whose ledger is one machine's file, unless it was asked for.
+
+    Raises:
+        UsageError: `[registry] uri` is "" and `--single-machine` was not given.
+    """
+    if config.environment.target == "hosts" and not config.registry.uri:
+        if config.options.single_machine:
+            return
+        raise UsageError(
+            f"The environment {config.options.environment} has hosts, but [registry] uri is "
+            '"": its models and ledger would be a file of this machine alone. Set '
+            "`registry.uri` to an MLflow server, or pass --single-machine if every command for "
+            "it runs here."
+        )
+
+
+def _release(workspace: Workspace) -> dict[str, Any]:
+    return workspace.read_json("../release.json", "image")
+
+
+def _order(config: Config, workspace: Workspace) -> tuple[Placed, str]:
+    """The release at hand, and the order that brings it to a host.
+
+    Raises:
+        UsageError: A stage before this one has not run, or pushed no image.
+        RefusedError: The images were made of another bundle.
+    """
+    from ci.releasing.pushing import read_login  # noqa: PLC0415  the Docker library
+
+    release = _release(workspace)
+    images = {part: str(one["reference"]) for part, one in release["images"].items()}
+    if not images or not all("@" in reference for reference in images.values()):
+        raise UsageError(
+            "release.json names no pushed image for hosts to pull. Run `bin/ci image "
+            f"--environment {config.options.environment}` where a Docker engine runs."
+        )
+    placed = describe(config, workspace, images, release["example_user"])
+    made_of = release["bundles"][placed.task]["digest"]
+    if made_of != placed.digest:
+        raise RefusedError(
+            f"The images were made of the bundle {made_of}, the bundle at hand is {placed.digest}. "
+            "Run `bin/ci image` again."
+        )
+    login = read_login(config)
+    if login:
+        login["registry"] = registry_host(config)
+    text = orders.as_json(
+        placed=vars(placed),
+        card=read_card(workspace, placed.model_version),
+        statement=workspace.find_json("../statement.json"),
+        login=login,
+    )
+    return placed, text
+
+
+def registry_host(config: Config) -> str:
+    """Host and port of the registry of images."""
+    return config.images.registry.partition("/")[0]
+
+
+def _seen(outcome: Outcome) -> Seen:
+    if outcome.trouble:
+        return Seen(outcome.host, None, trouble=outcome.trouble)
+    answer = outcome.answers[ASKED]
+    known = record.parse(json.dumps(answer["record"]))
+    served = None
+    if answer["served"]:
+        url = f"http://{outcome.host}:{known.port}"
+        served = Served(**answer["served"], url=url, host=outcome.host)
+    running = [name for name, runs in answer["running"].items() if runs]
+    keeper = f"containers   {', '.join(running) or 'none'} of {', '.join(answer['running'])}"
+    return Seen(outcome.host, known, served, keeper if answer["running"] else "containers   none")
+
+
+def _done(outcome: Outcome, task: str) -> Done:
+    answer = outcome.answers[task]
+    return Done(
+        host=outcome.host,
+        colour=str(answer.get("colour", "")),
+        seconds=float(answer.get("seconds", 0.0)),
+        failed_requests=int(answer.get("failed_requests", 0)),
+        warm=bool(answer.get("warm", False)),
+    )
+
+
+def _error(
+    config: Config, failed: Sequence[Outcome], back: Sequence[Outcome], also: str = ""
+) -> PushcartError:
+    """What a failed play ends with: a refusal outweighs an undone rollout, and that a silence."""
+    lines = [f"{one.host}: {one.trouble}" for one in failed]
+    lines += [f"{one.host} was given back what it had before." for one in back if not one.trouble]
+    lines += [f"{one.host} could not be given back: {one.trouble}" for one in back if one.trouble]
+    lines += [also] if also else []
+    lines.append(f"The logs are in {config.environment_state() / 'logs'}.")
+    kinds = {_kind(one) for one in failed}
+    order = (RefusedError, RolloutUndoneError, UnavailableError, PushcartError)
+    kind = next(kind for kind in order if kind in kinds)
+    return kind("\n".join(lines))
+
+
+def _kind(outcome: Outcome) -> type[PushcartError]:
+    if outcome.is_unreachable:
+        return UnavailableError
+    return ERRORS.get(outcome.refusal, PushcartError)
