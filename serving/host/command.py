@@ -1,4 +1,4 @@
-"""`pushcart-host`: what a host of a fleet does when told so over SSH; standard library only.
+"""`pushcart-host`: what a host does when told to, by SSH or on this machine; standard library only.
 
 Each command prints JSON lines: progress while it works, then one answer or one refusal. The exit
 code is that of `bin/ci`: 0 done, 4 something does not answer, 5 undone, 6 refused.
@@ -37,7 +37,7 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """What `hosts prepare` wrote about an environment of this host.
+    """What `hosts prepare`, or target `compose`, wrote about an environment of this host.
 
     Attributes:
         shop: The shop.
@@ -49,6 +49,7 @@ class Settings:
         proxy_map: The file that names the live colour.
         proxy_map_name: The same file as the proxy calls it; "": by the same path.
         address: Where this machine reaches the public port.
+        builds_here: Whether this machine makes releases for itself (target `compose`).
     """
 
     shop: str
@@ -60,6 +61,7 @@ class Settings:
     proxy_map: str
     proxy_map_name: str = ""
     address: str = LOOPBACK
+    builds_here: bool = False
 
     @property
     def proxy(self) -> Proxy:
@@ -140,7 +142,10 @@ def accept(settings: Settings, _: argparse.Namespace, __: Caller) -> Answer:
     """Verify the order on standard input, pull its images and place it; nothing is started."""
     order = orders.parse(sys.stdin.read())
     with owned(settings) as host:
-        pulled = orders.accept(order, host.home, host.record, Path(settings.keys))
+        keys = Path(settings.keys)
+        pulled = orders.accept(
+            order, host.home, host.record, keys, builds_here=settings.builds_here
+        )
         host.save()
     return {"key": order.placed.key, "pulled": pulled}
 
@@ -213,8 +218,9 @@ COMMANDS: Final[dict[str, Callable[[Settings, argparse.Namespace, Caller], Answe
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pushcart-host", description=__doc__)
-    parser.add_argument("--shop", required=True)
-    parser.add_argument("--environment", required=True)
+    parser.add_argument("--shop", default="", help="whose host.json in /etc/pushcart is read")
+    parser.add_argument("--environment", default="", help="which of its environments")
+    parser.add_argument("--settings", type=Path, help="another host.json than that one")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, function in COMMANDS.items():
         one = commands.add_parser(name, help=function.__doc__)
@@ -225,7 +231,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             one.add_argument("--rollout", default="", help="the rollout of the fleet")
             one.add_argument("--approved-by", default="", help="who approved it")
             one.add_argument("--reason", default="", help="why it is undone")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if not options.settings and not (options.shop and options.environment):
+        parser.error("name --shop and --environment, or --settings")
+    return options
 
 
 def _say(line: bytes) -> None:
@@ -236,7 +245,7 @@ def _say(line: bytes) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry one command out; returns the exit code."""
     options = _arguments(argv)
-    path = SETTINGS / f"{options.shop}-{options.environment}" / "host.json"
+    path = options.settings or SETTINGS / f"{options.shop}-{options.environment}" / "host.json"
     try:
         answer = COMMANDS[options.command](read_settings(path), options, Caller(_say))
     except RefusedOrderError as refusal:

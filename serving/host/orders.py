@@ -1,5 +1,6 @@
 """Takes an order for a release in: verified, its images pulled, placed; nothing is started."""
 
+import contextlib
 import json
 import os
 import re
@@ -66,7 +67,9 @@ def parse(text: str) -> ReleaseOrder:
         raise ValueError(f"the order is not of a release ({error!r})") from error
 
 
-def accept(order: ReleaseOrder, home: Path, known: Record, keys: Path) -> list[str]:
+def accept(
+    order: ReleaseOrder, home: Path, known: Record, keys: Path, *, builds_here: bool = False
+) -> list[str]:
     """Verify an order, pull what is missing, and place the release.
 
     Args:
@@ -74,6 +77,7 @@ def accept(order: ReleaseOrder, home: Path, known: Record, keys: Path) -> list[s
         home: Folder of the environment.
         known: Its record; notes the statement's sequence, and is to be saved.
         keys: Folder of the trusted public keys.
+        builds_here: Whether this machine makes releases for itself.
 
     Returns:
         The layers that were pulled, by the first twelve digits of their digests.
@@ -82,15 +86,26 @@ def accept(order: ReleaseOrder, home: Path, known: Record, keys: Path) -> list[s
         StatementError: The release may not be started here.
         DockerError: The registry or the engine does not give the images.
     """
-    said = verify(order.statement, keys, _expected(order.placed, known))
+    sequence = 0
+    if not (builds_here and _was_built_here(order, known)):
+        sequence = verify(order.statement, keys, _expected(order.placed, known)).sequence
     pulled = pull(order.placed.images.values(), order.login)
     _place(order, home)
-    known.highest_sequence = max(known.highest_sequence, said.sequence)
+    known.highest_sequence = max(known.highest_sequence, sequence)
     return pulled
 
 
+def _was_built_here(order: ReleaseOrder, known: Record) -> bool:
+    """Whether a release needs no signature where it was made: nothing of it was ever elsewhere.
+
+    A statement that is there must hold, and after a first signed release all must be signed.
+    """
+    local = not any("@" in image for image in order.placed.images.values())
+    return local and order.statement is None and known.highest_sequence == 0
+
+
 def _expected(placed: Placed, known: Record) -> Expected:
-    images = {f"image/{part}": name.partition("@")[2] for part, name in placed.images.items()}
+    images = {f"image/{part}": name.rpartition("@")[2] for part, name in placed.images.items()}
     live = known.live_colour
     return Expected(
         shop=known.shop,
@@ -116,6 +131,10 @@ def pull(images: Any, login: Login | None) -> list[str]:
 
 
 def _pull_one(image: str, environment: Mapping[str, str]) -> str:
+    if "@" not in image:
+        raise containers.DockerError(
+            f"the image {image} is not on this machine, and was pushed nowhere; run `bin/ci image`"
+        )
     try:
         return containers.docker("pull", image, environment=environment)
     except containers.DockerError as error:
@@ -133,7 +152,10 @@ def _memory() -> str | None:
 
 
 def _is_here(image: str) -> bool:
-    return bool(containers.docker("image", "ls", "--quiet", "--no-trunc", image).strip())
+    """Whether the engine has an image, named `name@sha256:…` or, where it was built here, by id."""
+    if "@" in image:
+        return bool(containers.docker("image", "ls", "--quiet", "--no-trunc", image).strip())
+    return image in containers.docker("image", "ls", "--all", "--quiet", "--no-trunc").split()
 
 
 def _place(order: ReleaseOrder, home: Path) -> None:
@@ -170,7 +192,7 @@ def prune(home: Path, known: Record) -> list[int]:
         if line.key in wanted or not folder.exists():
             continue
         for image in set(line.images.values()) - kept:
-            if _is_here(image):
+            with contextlib.suppress(containers.DockerError):  # another name or container needs it
                 containers.docker("image", "rm", image)
         shutil.rmtree(folder)
         removed.add(line.model_version)

@@ -84,11 +84,20 @@ class Proxy:
             ProxyError: The proxy does not answer.
         """
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-                link.settimeout(SILENCE_SECONDS)
-                link.connect(str(self.socket))
-                link.sendall(words.encode() + b"\n")
-                answer = b"".join(iter(lambda: link.recv(65536), b""))
+            # By its folder: the whole path may be longer than a socket's address can be.
+            folder = os.open(self.socket.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                return self._told(f"/proc/self/fd/{folder}/{self.socket.name}", words)
+            finally:
+                os.close(folder)
         except OSError as error:
             raise ProxyError(f"the proxy does not answer at {self.socket}: {error}") from error
+
+    @staticmethod
+    def _told(address: str, words: str) -> str:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(SILENCE_SECONDS)
+            link.connect(address)
+            link.sendall(words.encode() + b"\n")
+            answer = b"".join(iter(lambda: link.recv(65536), b""))
         return answer.decode()
