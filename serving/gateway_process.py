@@ -7,8 +7,7 @@ import logging
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from serving.gateway import app as gateway
@@ -20,10 +19,6 @@ from serving.host import control
 from serving.host.control import Caller, Order, RefusedOrderError
 
 FINISH_SECONDS = 8.0
-
-
-def _clock(fixed: float | None) -> Callable[[], float]:
-    return time.time if fixed is None else lambda: fixed
 
 
 class GatewayProcess:
@@ -115,7 +110,7 @@ async def _run(options: argparse.Namespace) -> None:
     served = _served(options.bundle, options.digest)
     model = ModelClient(options.model_address, options.task, served.model_version)
     shoppers = ShopperStore(options.users)
-    recommender = gateway.Recommender(served, model, shoppers, _clock(options.at))
+    recommender = gateway.Recommender(served, model, shoppers, gateway.clock(options.at))
     process = GatewayProcess(Turnstile(gateway.build(recommender)), public, private)
     try:
         await process.run(options.orders)

@@ -33,12 +33,14 @@ def read_release(folder: Path) -> tuple[str, gateway.Served]:
     return task, gateway.Served(**content)
 
 
-async def serve(release: Path, model_address: str, host: str, port: int) -> None:
+async def serve(
+    release: Path, model_address: str, host: str, port: int, at: float | None = None
+) -> None:
     """Answer until SIGTERM; requests that have begun are finished."""
     task, served = read_release(release)
     model = ModelClient(model_address, task, served.model_version)
     shoppers = ShopperStore(release / USERS)
-    application = gateway.build(gateway.Recommender(served, model, shoppers))
+    application = gateway.build(gateway.Recommender(served, model, shoppers, gateway.clock(at)))
     settings = uvicorn.Config(
         application,
         host=host,
@@ -60,8 +62,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model_address", required=True, help="host:port of the model's REST API")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="port to listen on (8080)")
+    parser.add_argument("--at", type=float, help="answer as of this moment (seconds), not now")
     options = parser.parse_args(argv)
-    asyncio.run(serve(options.release, options.model_address, options.host, options.port))
+    place = (options.host, options.port)
+    asyncio.run(serve(options.release, options.model_address, *place, options.at))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,11 @@ class BadRequestError(Exception):
     """The shopper's request cannot be answered; the message says why."""
 
 
+def clock(fixed: float | None) -> Callable[[], float]:
+    """The moment as of which is answered: one that stands, or now."""
+    return time.time if fixed is None else lambda: fixed
+
+
 class Recommender:
     """Turns a shopper's id into the model's answer.
 
