@@ -17,7 +17,7 @@ class Stage:
         credentials: Ids of the credentials that the Jenkinsfile binds for it, and no others;
             `{environment}` stands for the environment's name.
         looks_outside: Whether its module's `outside(config, workspace)` names further facts that
-            the result depends on: the state of a source, the live bundle.
+            the result depends on: the state of a source, a team's own code, the live bundle.
         reusable: Whether equal inputs make an earlier result good; a stage that acts on the
             outside world looks for itself.
     """
@@ -63,6 +63,7 @@ STAGES = (
         writes=("model.keras", "ladder", "training.json"),
         settings=("model",),
         code=("model/*.py", "model/data/*.py", "model/rungs/*.py", "ci/stages/train.py"),
+        looks_outside=True,
     ),
     Stage(
         name="export",
@@ -72,6 +73,7 @@ STAGES = (
         settings=("shop", "model"),
         code=("model/*.py", "model/rungs/*.py", "model/bundle/*.py", "ci/stages/export.py"),
         credentials=("mlflow",),
+        looks_outside=True,
     ),
     Stage(
         name="evaluate",

@@ -10,13 +10,15 @@ from ci.config import Config
 from ci.errors import RefusedError
 from ci.evaluating.per_user import write_scores
 from ci.evaluating.pseudonyms import read_salt
+from ci.own_code import own_digests
 from ci.workspace import Workspace, digest_of
 
 
 def outside(config: Config, _: Workspace) -> dict[str, Any]:
-    """What the result depends on beyond the workspace: which bundle is live."""
+    """What the result depends on beyond the workspace: which bundle is live, a team's own code."""
     live = find_baseline(config)
-    return {"live": live.digest if live else None}
+    own = own_digests((*config.model.rungs, *config.model.metrics))
+    return {"live": live.digest if live else None, **own}
 
 
 def run(config: Config, workspace: Workspace) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ci import artifacts, registry
 from ci.config import PROJECT, TASK, Config
 from ci.errors import UsageError
+from ci.own_code import own_digests
 from ci.workspace import Workspace, digest_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from model.data.dataset import Dataset
 
 GOLDEN_SHOPPERS = 30
+
+
+def outside(config: Config, _: Workspace) -> dict[str, Any]:
+    """What the bundle depends on beyond the workspace: the source of a team's own models."""
+    return own_digests(config.model.rungs)
 
 
 def run(config: Config, workspace: Workspace) -> str:
