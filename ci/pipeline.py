@@ -18,6 +18,8 @@ class Stage:
             `{environment}` stands for the environment's name.
         looks_outside: Whether its module's `outside(config, workspace)` names further facts that
             the result depends on: the state of a source, a team's own code, the live bundle.
+        keeps_outside: Whether its module's `kept(config, workspace)` tells if what it left outside
+            the workspace, in the registry and the artifact store, is still there.
         reusable: Whether equal inputs make an earlier result good; a stage that acts on the
             outside world looks for itself.
     """
@@ -30,6 +32,7 @@ class Stage:
     code: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
     looks_outside: bool = False
+    keeps_outside: bool = False
     reusable: bool = True
 
 
@@ -70,10 +73,11 @@ STAGES = (
         summary="the immutable serving bundle, registered under its version",
         reads=("dataset", "model.keras", "training.json"),
         writes=("bundle", "bundle.json"),
-        settings=("shop", "model"),
+        settings=("shop", "model", "registry.uri"),
         code=("model/*.py", "model/rungs/*.py", "model/bundle/*.py", "ci/stages/export.py"),
         credentials=("mlflow",),
         looks_outside=True,
+        keeps_outside=True,
     ),
     Stage(
         name="evaluate",

@@ -38,7 +38,7 @@ def remembered(tmp_path, workspace):
 
 
 def holds(config, workspace, stage=STAGE):
-    return reuse.find(stage, reuse.key_of(stage, config, workspace), workspace)
+    return reuse.find(stage, reuse.key_of(stage, config, workspace), config, workspace)
 
 
 def test_nothing_is_reused_before_the_first_run(tmp_path, workspace):
@@ -96,9 +96,10 @@ def test_every_declared_setting_and_source_exists(tmp_path, workspace):
         assert all(any(name in maker.writes for maker in STAGES) for name in stage.reads)
 
 
-def test_a_stage_that_names_outside_facts_is_asked_for_them():
+def test_a_stage_that_knows_of_the_outside_is_asked():
     from ci.config import PROJECT
 
     for stage in STAGES:
         source = (PROJECT / f"ci/stages/{stage.name}.py").read_text("utf-8")
         assert stage.looks_outside == ("def outside(" in source), stage.name
+        assert stage.keeps_outside == ("def kept(" in source), stage.name
