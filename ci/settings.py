@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -21,11 +20,17 @@ KNOWN_MODELS = (*CLOSED_FORM_MODELS, *NEURAL_MODELS, "blend")
 FEATURE_READERS = ("transformer",)
 
 
+# `user:…@` and `password=…` in the spellings of databases: what is refused is what is masked.
+_LITERAL_PASSWORD = re.compile(r"(://[^\s/@:]*:)\S+(?=@)|((?:passw(?:or)?d|pwd)=)[^\s&]+", re.I)
+
+
+def without_passwords(text: str) -> str:
+    """A text that may quote what a person wrote, each literal password as `***`."""
+    return _LITERAL_PASSWORD.sub(r"\1\2***", text)
+
+
 def _no_literal_password(url: str) -> str:
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    if parts.password or "password" in parse_qs(parts.query):
+    if _LITERAL_PASSWORD.search(url):
         raise ValueError(
             "holds a literal password; remove it from the URL and set `password_env` or "
             "`password_file` in the same section instead"

@@ -66,8 +66,14 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     "url",
-    # pragma: allowlist nextline secret
-    ["postgresql://shop:hunter2@db/shop", "mysql://db/shop?user=shop&password=hunter2"],
+    [
+        "postgresql://shop:hunter2@db/shop",  # pragma: allowlist secret
+        "postgresql://shop:a/b@hunter2@db/shop",  # pragma: allowlist secret
+        "mysql://db/shop?user=shop&password=hunter2",  # pragma: allowlist secret
+        "mysql://shop@db/shop?passwd=hunter2",  # pragma: allowlist secret
+        "mysql://shop@db/shop?PASSWORD=hunter2&table=events",  # pragma: allowlist secret
+        "mysql://shop@db/shop?Pwd=hunter2",  # pragma: allowlist secret
+    ],
 )
 def test_a_literal_password_is_refused_and_never_echoed(tmp_path, url):
     for message in (
@@ -78,6 +84,26 @@ def test_a_literal_password_is_refused_and_never_echoed(tmp_path, url):
         assert "literal password" in message
         assert "password_env" in message
         assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("value", ["['{}', 'other.csv']", "{{ url = '{}' }}"])
+# pragma: allowlist nextline secret
+@pytest.mark.parametrize("url", ["mysql://shop:hunter2@db/shop", "mysql://db/shop?passwd=hunter2"])
+def test_a_password_inside_a_wrong_value_is_not_echoed(tmp_path, value, url):
+    wrong = value.format(url)
+    for message in (
+        refusal(tmp_path, f"[data]\nsource = {wrong}\n"),
+        refusal(tmp_path, "", data__source=wrong),
+        refusal(tmp_path, "", data__source__url=url),
+        refusal(tmp_path, f"[gate]\nmargin = {wrong}\n"),
+    ):
+        assert "***" in message
+        assert "hunter2" not in message
+
+
+def test_an_address_without_a_password_is_accepted(tmp_path):
+    url = "postgresql://shop@db:5432/shop?table=orders"
+    assert load_config(write(tmp_path, f'[data]\nsource = "{url}"\n')).data.source == url
 
 
 def test_a_normalised_column_that_no_model_reads_is_an_error(tmp_path):
