@@ -27,8 +27,8 @@ from ci.settings import (
     SigningSettings,
     SimulatorSettings,
     StorageSettings,
-    without_passwords,
 )
+from ci.values import without_passwords
 
 PROJECT = Path(__file__).resolve().parent.parent
 TASK = "next_item"
