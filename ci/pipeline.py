@@ -36,6 +36,22 @@ class Stage:
     reusable: bool = True
 
 
+# All of [model] but what is asked of a model once it is trained: `top_k` and `metrics`.
+TRAINING_SETTINGS = (
+    "name",
+    "parts",
+    "history_length",
+    "frequent_length",
+    "linear_megabytes",
+    "embedding_dim",
+    "num_blocks",
+    "num_heads",
+    "dropout_rate",
+    "batch_size",
+    "learning_rate",
+    "cpu_seconds",
+    "seed",
+)
 STAGES = (
     Stage(
         name="check",
@@ -47,7 +63,7 @@ STAGES = (
         name="prepare",
         summary="events and catalogue → validated, cleaned, split dataset",
         writes=("dataset", "quarantine", "data.json"),
-        settings=("shop", "data", "simulator"),
+        settings=("shop", "data"),
         code=(
             "model/*.py",
             "model/data/*.py",
@@ -64,7 +80,7 @@ STAGES = (
         summary="the challenger and the rungs below it",
         reads=("dataset",),
         writes=("model.keras", "ladder", "training.json"),
-        settings=("model",),
+        settings=tuple(f"model.{name}" for name in TRAINING_SETTINGS),
         code=("model/*.py", "model/data/*.py", "model/rungs/*.py", "ci/stages/train.py"),
         looks_outside=True,
     ),
@@ -73,7 +89,7 @@ STAGES = (
         summary="the immutable serving bundle, registered under its version",
         reads=("dataset", "model.keras", "training.json"),
         writes=("bundle", "bundle.json"),
-        settings=("shop", "model", "registry.uri"),
+        settings=("shop", "model.top_k", "registry.uri"),
         code=("model/*.py", "model/rungs/*.py", "model/bundle/*.py", "ci/stages/export.py"),
         credentials=("mlflow",),
         looks_outside=True,
@@ -85,7 +101,7 @@ STAGES = (
         reads=("dataset", "ladder", "model.keras", "training.json", "bundle", "bundle.json"),
         writes=("evaluation.json", "per_user.parquet"),
         settings=(
-            "model",
+            "model.metrics",
             "gate.metric",
             "gate.confidence",
             "gate.resamples",

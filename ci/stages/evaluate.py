@@ -38,6 +38,7 @@ def run(config: Config, workspace: Workspace) -> str:
     from ci.evaluating.scoring import load_metrics  # noqa: PLC0415
     from model.data.dataset import Dataset  # noqa: PLC0415
 
+    trained_with = workspace.read_json("training.json", "train")["settings"]
     rungs = sorted(workspace.require("ladder", "train").glob("*.keras"))
     contest = Contest(
         dataset=Dataset.load(workspace.require("dataset", "prepare")),
@@ -45,7 +46,7 @@ def run(config: Config, workspace: Workspace) -> str:
         trained=workspace.require("model.keras", "train"),
         live=Bundle(baseline.model_version, baseline.digest, baseline.path) if baseline else None,
         rungs={rung.stem: rung for rung in rungs},
-        lengths=(config.model.history_length, config.model.frequent_length),
+        lengths=(trained_with["history_length"], trained_with["frequent_length"]),
         own=load_metrics(config.model.metrics),
         salt=read_salt(config.state / "salt"),
         engine=config.serving.engine,

@@ -48,7 +48,8 @@ def run(config: Config, workspace: Workspace) -> str:
     training = workspace.read_json("training.json", "train")
     dataset = Dataset.load(workspace.require("dataset", "prepare"))
     settings = training["settings"]
-    lengths = Lengths(settings["history_length"], settings["frequent_length"], settings["top_k"])
+    top_k = config.model.top_k
+    lengths = Lengths(settings["history_length"], settings["frequent_length"], top_k)
     model = load(workspace.require("model.keras", "train"))
     with workspace.new_folder("bundle") as folder:
         made = folder / "made"

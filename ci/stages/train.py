@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ci.config import Config
 from ci.errors import UsageError
 from ci.own_code import own_digests
+from ci.pipeline import TRAINING_SETTINGS
 from ci.workspace import Workspace, remove
 
 CHECKPOINTS = "checkpoints"
@@ -60,7 +61,7 @@ def run(config: Config, workspace: Workspace) -> str:
     from model.rungs.training import TrainSettings, train  # noqa: PLC0415
 
     dataset = Dataset.load(workspace.require("dataset", made_by="prepare"))
-    settings = TrainSettings(**config.model.model_dump())
+    settings = TrainSettings(**config.model.model_dump(include={*TRAINING_SETTINGS}))
     try:
         with Bar() as bar:
             trained = train(dataset, settings, workspace.path(CHECKPOINTS), bar)
