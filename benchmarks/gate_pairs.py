@@ -19,6 +19,7 @@ from ci.evaluating.contenders import rung_lists
 from ci.evaluating.cost import measure_cost
 from ci.evaluating.per_user import Scores, write_scores
 from ci.evaluating.scoring import open_window, score_lists, slices_of
+from ci.pipeline import TRAINING_SETTINGS
 from model.data.dataset import Dataset
 from model.rungs.recommender import save
 from model.rungs.training import TrainSettings, train
@@ -29,7 +30,7 @@ RESULTS = Path(__file__).parent / "results"
 def score_seeds(config: Config, dataset: Dataset, seeds: list[int]) -> Scores:
     """Train with each seed and score on the test window; a model's name is `seed_<seed>`."""
     window = open_window(dataset)
-    settings = TrainSettings(**config.model.model_dump())
+    settings = TrainSettings(**config.model.model_dump(include={*TRAINING_SETTINGS}))
     lengths = settings.history_length, settings.frequent_length
     metrics = {}
     with tempfile.TemporaryDirectory() as folder:

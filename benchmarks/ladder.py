@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ci.config import PROJECT, load_config
+from ci.pipeline import TRAINING_SETTINGS
 from ci.stages import prepare
 from ci.workspace import Workspace
 from model.data.dataset import Dataset
@@ -115,7 +116,7 @@ def _iso(seconds: int) -> str:
     return pd.Timestamp(seconds, unit="s", tz="UTC").isoformat()
 
 
-SHOP = TrainSettings(**load_config(EXAMPLE).model.model_dump())
+SHOP = TrainSettings(**load_config(EXAMPLE).model.model_dump(include={*TRAINING_SETTINGS}))
 PAPER = TrainSettings(parts=("linear", "transformer"), batch_size=32)
 ROWS = {
     "retail-october": Row(

@@ -38,6 +38,11 @@ def store(config: Config, folder: Path, digest: str) -> Path:
     return target
 
 
+def has(config: Config, digest: str) -> bool:
+    """Whether the store has something under a digest."""
+    return _place(config, digest).exists()
+
+
 def fetch(config: Config, digest: str) -> Path:
     """The stored folder of a digest, proved unaltered.
 

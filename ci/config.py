@@ -28,6 +28,7 @@ from ci.settings import (
     SimulatorSettings,
     StorageSettings,
 )
+from ci.values import without_passwords
 
 PROJECT = Path(__file__).resolve().parent.parent
 TASK = "next_item"
@@ -197,7 +198,8 @@ def _set(raw: dict[str, Any], key: str, value: Any) -> None:
     for section in sections:
         raw = raw.setdefault(section, {})
         if not isinstance(raw, dict):
-            raise UsageError(f"--set {key}: {section!r} is a value, not a section.")
+            where = without_passwords(f"--set {key}: {section!r}")
+            raise UsageError(f"{where} is a value, not a section.")
     raw[name] = value
 
 
@@ -220,7 +222,7 @@ def _explain(
     error: ValidationError, path: Path, overrides: dict[str, str], raw: dict[str, Any]
 ) -> str:
     lines = [_line(detail, path, overrides, raw) for detail in error.errors(include_url=False)]
-    return "\n".join(["The configuration cannot be used:", *lines])
+    return without_passwords("\n".join(["The configuration cannot be used:", *lines]))
 
 
 def _line(detail: ErrorDetails, path: Path, overrides: dict[str, str], raw: dict[str, Any]) -> str:
@@ -233,8 +235,7 @@ def _line(detail: ErrorDetails, path: Path, overrides: dict[str, str], raw: dict
         near = difflib.get_close_matches(str(detail["loc"][-1]), allowed, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"  {origin}: unknown key; allowed here: {', '.join(allowed)}.{hint}"
-    secret = "password" in message  # pragma: allowlist secret
-    seen = "" if secret or detail["type"] == "value_error" else f", got {_value(raw, detail)!r}"
+    seen = "" if detail["type"] == "value_error" else f", got {_value(raw, detail)!r}"
     return f"  {origin}: {message[0].lower() + message[1:]}{seen}"
 
 

@@ -17,7 +17,9 @@ class Stage:
         credentials: Ids of the credentials that the Jenkinsfile binds for it, and no others;
             `{environment}` stands for the environment's name.
         looks_outside: Whether its module's `outside(config, workspace)` names further facts that
-            the result depends on: the state of a source, the live bundle.
+            the result depends on: the state of a source, a team's own code, the live bundle.
+        keeps_outside: Whether its module's `kept(config, workspace)` tells if what it left outside
+            the workspace, in the registry and the artifact store, is still there.
         reusable: Whether equal inputs make an earlier result good; a stage that acts on the
             outside world looks for itself.
     """
@@ -30,9 +32,26 @@ class Stage:
     code: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
     looks_outside: bool = False
+    keeps_outside: bool = False
     reusable: bool = True
 
 
+# All of [model] but what is asked of a model once it is trained: `top_k` and `metrics`.
+TRAINING_SETTINGS = (
+    "name",
+    "parts",
+    "history_length",
+    "frequent_length",
+    "linear_megabytes",
+    "embedding_dim",
+    "num_blocks",
+    "num_heads",
+    "dropout_rate",
+    "batch_size",
+    "learning_rate",
+    "cpu_seconds",
+    "seed",
+)
 STAGES = (
     Stage(
         name="check",
@@ -44,7 +63,7 @@ STAGES = (
         name="prepare",
         summary="events and catalogue → validated, cleaned, split dataset",
         writes=("dataset", "quarantine", "data.json"),
-        settings=("shop", "data", "simulator"),
+        settings=("shop", "data"),
         code=(
             "model/*.py",
             "model/data/*.py",
@@ -61,17 +80,20 @@ STAGES = (
         summary="the challenger and the rungs below it",
         reads=("dataset",),
         writes=("model.keras", "ladder", "training.json"),
-        settings=("model",),
+        settings=tuple(f"model.{name}" for name in TRAINING_SETTINGS),
         code=("model/*.py", "model/data/*.py", "model/rungs/*.py", "ci/stages/train.py"),
+        looks_outside=True,
     ),
     Stage(
         name="export",
         summary="the immutable serving bundle, registered under its version",
         reads=("dataset", "model.keras", "training.json"),
         writes=("bundle", "bundle.json"),
-        settings=("shop", "model"),
+        settings=("shop", "model.top_k", "registry.uri"),
         code=("model/*.py", "model/rungs/*.py", "model/bundle/*.py", "ci/stages/export.py"),
         credentials=("mlflow",),
+        looks_outside=True,
+        keeps_outside=True,
     ),
     Stage(
         name="evaluate",
@@ -79,7 +101,7 @@ STAGES = (
         reads=("dataset", "ladder", "model.keras", "training.json", "bundle", "bundle.json"),
         writes=("evaluation.json", "per_user.parquet"),
         settings=(
-            "model",
+            "model.metrics",
             "gate.metric",
             "gate.confidence",
             "gate.resamples",

@@ -90,7 +90,7 @@ def live_version(config: Config, environment: str) -> Version | None:
     Raises:
         UnavailableError: The registry does not answer or refuses.
     """
-    if not config.registry.uri and not _embedded(config).exists():
+    if is_missing(config):
         return None
     with _client(config) as client:
         name = _registered_model(client, config)
@@ -101,9 +101,14 @@ def live_version(config: Config, environment: str) -> Version | None:
         return Version(number, version.tags[DIGEST_TAG])
 
 
+def is_missing(config: Config) -> bool:
+    """Whether the embedded registry is not there: nothing was registered, or it was lost."""
+    return not config.registry.uri and not _embedded(config).exists()
+
+
 def is_empty(config: Config) -> bool:
     """Whether no bundle was ever registered for this shop."""
-    if not config.registry.uri and not _embedded(config).exists():
+    if is_missing(config):
         return True
     with _client(config) as client:
         name = _registered_model(client, config)
@@ -116,7 +121,7 @@ def count_promoted(config: Config) -> int:
     Raises:
         UnavailableError: The registry does not answer or refuses.
     """
-    if not config.registry.uri and not _embedded(config).exists():
+    if is_missing(config):
         return 0
     with _client(config) as client:
         return len(client.get_registered_model(_registered_model(client, config)).aliases)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ci.config import PROJECT, Config
@@ -46,12 +47,14 @@ def reads_of(stage: Stage, workspace: Workspace) -> dict[str, str]:
     return {name: _artifact(workspace, name) for name in stage.reads}
 
 
-def find(stage: Stage, key: dict[str, Any], workspace: Workspace) -> Result | None:
-    """The earlier result, if its inputs and its outputs are still what they were."""
+def find(stage: Stage, key: dict[str, Any], config: Config, workspace: Workspace) -> Result | None:
+    """The earlier result, if its inputs and all that it left are still what they were."""
     record = workspace.find_json(record_of(stage))
     if record is None or record["key"] != key:
         return None
     if record["outputs"] != _outputs(stage, workspace):
+        return None
+    if stage.keeps_outside and not _module(stage).kept(config, workspace):
         return None
     return Result(**record["result"])
 
@@ -86,7 +89,7 @@ def changed(stage: Stage, key: dict[str, Any], workspace: Workspace) -> str:
         if key[kind][name] != before.get(kind, {}).get(name)
     ]
     differing += [kind for kind in ("code", "lock") if key[kind] != before.get(kind)]
-    return ", ".join(differing) or "outputs were altered"
+    return ", ".join(differing) or "its results were altered or lost"
 
 
 def record_of(stage: Stage) -> str:
@@ -130,6 +133,9 @@ def _outside(stage: Stage, config: Config, workspace: Workspace) -> dict[str, An
     """Facts of the outside world that the stage's module says its result depends on."""
     if not stage.looks_outside:
         return {}
-    module = importlib.import_module(f"ci.stages.{stage.name}")
-    facts: dict[str, Any] = json.loads(json.dumps(module.outside(config, workspace)))
+    facts: dict[str, Any] = json.loads(json.dumps(_module(stage).outside(config, workspace)))
     return facts
+
+
+def _module(stage: Stage) -> ModuleType:
+    return importlib.import_module(f"ci.stages.{stage.name}")

@@ -52,7 +52,7 @@ def _result_of(stage: Stage, config: Config, workspace: Workspace) -> reuse.Resu
         return result
     _require_reads(stage, workspace)
     key = reuse.key_of(stage, config, workspace)
-    earlier = None if config.options.force else reuse.find(stage, key, workspace)
+    earlier = None if config.options.force else reuse.find(stage, key, config, workspace)
     if earlier:
         say(f"{stage.name:<9} reused: {earlier.line}")
         return earlier

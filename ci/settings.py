@@ -1,16 +1,22 @@
 """The settings a person can write in `pipeline.toml`, one frozen class a section."""
 
-import datetime as dt
 import re
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
+from ci.values import (
+    Moment,
+    Name,
+    NonNegativeInt,
+    Pattern,
+    PositiveInt,
+    SafeUrl,
+    Share,
+    only_our_words,
+)
+from model.schema import EVENT_COLUMNS, EVENT_TYPES, ITEM_COLUMNS, EventColumn
 
 CLOSED_FORM_MODELS = ("popularity", "repeat", "covisit", "linear")
 # Per-user figures that `evaluate` always measures, so that the gate may judge by them.
@@ -19,26 +25,6 @@ NEURAL_MODELS = ("transformer", "dnn")
 KNOWN_MODELS = (*CLOSED_FORM_MODELS, *NEURAL_MODELS, "blend")
 # Rungs that read normalised item features; a normalised column that no model reads is an error.
 FEATURE_READERS = ("transformer",)
-
-
-def _no_literal_password(url: str) -> str:
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    if parts.password or "password" in parse_qs(parts.query):
-        raise ValueError(
-            "holds a literal password; remove it from the URL and set `password_env` or "
-            "`password_file` in the same section instead"
-        )
-    return url
-
-
-def _as_text(value: Any) -> Any:
-    """A date that TOML already read, as text."""
-    return value.isoformat() if isinstance(value, dt.date) else value
-
-
-SafeUrl = Annotated[str, AfterValidator(_no_literal_password)]
 
 
 class Section(BaseModel):
@@ -77,7 +63,7 @@ class DataSettings(Section):
     password_env: str = ""
     password_file: str = ""
     engine: Literal["duckdb", "postgresql"] = "duckdb"
-    as_of: Annotated[str, BeforeValidator(_as_text)] = ""
+    as_of: Moment = ""
     window_days: NonNegativeInt = 0
     test_days: PositiveInt = 14
     validation_days: PositiveInt = 14
@@ -86,7 +72,7 @@ class DataSettings(Section):
     target_users: Literal["all", "known"] = "all"
     item_separator: str = ""
     unknown_users: tuple[str, ...] = ()
-    item_pattern: str = ""
+    item_pattern: Pattern = ""
     min_events: PositiveInt = 1
     max_silence_days: PositiveInt = 7
     min_user_events: PositiveInt = 1
@@ -99,6 +85,43 @@ class DataSettings(Section):
     def _one_secret(self) -> Self:
         if self.password_env and self.password_file:
             raise ValueError("set `password_env` or `password_file`, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _known_words(self) -> Self:
+        only_our_words("columns", self.columns, EVENT_COLUMNS)
+        item_columns = (*ITEM_COLUMNS, EventColumn.TIMESTAMP)
+        only_our_words("catalogue_columns", self.catalogue_columns, item_columns)
+        only_our_words("event_types", self.event_types, EVENT_TYPES)
+        given = [
+            (yours,) if isinstance(yours, str) else yours for yours in self.event_types.values()
+        ]
+        word, times = max(
+            Counter(sum(given, ())).items(), key=lambda pair: pair[1], default=("", 1)
+        )
+        if times > 1:
+            raise ValueError(
+                f"event_types gives {word!r} {times} meanings: a row is one event; leave it in one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _past_to_learn_from(self) -> Self:
+        judged = self.test_days + self.validation_days
+        if self.window_days and self.window_days <= judged:
+            raise ValueError(
+                f"window_days {self.window_days} leaves nothing to learn from: validation and test "
+                f"take {judged} days; set more than {judged}, or 0 for all of the past"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _engine_of_the_source(self) -> Self:
+        if self.engine == "postgresql" and not self.source.startswith("postgresql://"):
+            raise ValueError(
+                f'engine "postgresql" works where the rows lie, and source {self.source!r} is no '
+                'postgresql://… URL; set engine = "duckdb"'
+            )
         return self
 
 
@@ -115,7 +138,7 @@ class ModelSettings(Section):
     embedding_dim: PositiveInt = 64
     num_blocks: PositiveInt = 1
     num_heads: PositiveInt = 1
-    dropout_rate: Share = 0.2
+    dropout_rate: Annotated[float, Field(ge=0, lt=1)] = 0.2
     batch_size: PositiveInt = 32
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     cpu_seconds: PositiveInt = 60
@@ -129,6 +152,13 @@ class ModelSettings(Section):
                     f"unknown model {name!r}; allowed: {', '.join(KNOWN_MODELS)}, "
                     'or your own as "package.module:Class"'
                 )
+        if self.name == "blend" and (not self.parts or "blend" in self.parts):
+            raise ValueError(
+                f"a blend of {list(self.parts)} cannot be made; name in `parts` the models that it "
+                f"mixes, e.g. {list(type(self).model_fields['parts'].default)}"
+            )
+        if len({*self.parts}) < len(self.parts):
+            raise ValueError(f"parts {list(self.parts)} name a model twice; leave it in once")
         if self.embedding_dim % self.num_heads:
             raise ValueError(
                 f"embedding_dim {self.embedding_dim} must be a multiple of "
@@ -290,6 +320,12 @@ class Settings(Section):
                 f"[data] features = {list(self.data.features)} are normalised, but no model reads "
                 f"them: {', '.join(self.model.rungs)} have no item features; set "
                 f"`data.features = []` or add one of {', '.join(FEATURE_READERS)}"
+            )
+        window = self.data.test_days + self.data.validation_days
+        if self.data.source == "simulator" and self.simulator.days <= window:
+            raise ValueError(
+                f"[simulator] days = {self.simulator.days} leave nothing to learn from: validation "
+                f"and test take {window}; simulate more days, or judge fewer"
             )
         judged = (*JUDGED_METRICS, *(name.partition(":")[2] for name in self.model.metrics))
         if self.gate.metric not in judged:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ci.workspace import remove
 from tests.shop import SMALL, Shop, open_shop
 
+POPULAR = SMALL.replace("seed = 7", "seed = 8").replace('"linear"', '"popularity"')
 # Stages in the order in which `run` starts them.
 KILLED_AT = ("prepare", "train", "export", "evaluate", "gate", "render", "image", "deploy")
 # Stands before everything else on the path: whoever imports these fails by name.
@@ -115,15 +117,28 @@ def test_one_late_row_is_seen(shop, first_run):
     assert "outside" in printed
 
 
-def test_another_shop_in_the_same_clone_does_not_disturb_this_one(shop, first_run):
+@pytest.fixture(scope="module")
+def other(shop, first_run):
+    """Another shop in the same clone, which has released too."""
+    other = open_shop(shop.folder, "other", POPULAR)
+    yield other
+    other.stop()
+
+
+def test_another_shop_in_the_same_clone_does_not_disturb_this_one(shop, other):
     live = shop.recommend()
-    other = open_shop(shop.folder, "other", SMALL.replace("seed = 7", "seed = 8"))
-    try:
-        other.ci("--set", "model.name=popularity", "run")
-        assert other.recommend()["model_version"] == 1
-        assert shop.recommend() == live
-    finally:
-        other.stop()
+    other.ci("run")
+    assert other.recommend()["model_version"] == 1
+    assert shop.recommend() == live
+
+
+def test_what_a_removed_state_folder_held_is_made_and_registered_again(other):
+    other.stop()
+    remove(other.state)
+    printed = other.ci("run")
+    assert "train     reused" in printed
+    assert "results were altered or lost" in printed
+    assert other.recommend()["model_version"] == 1
 
 
 def kill_at(shop: Shop, stage: str) -> None:

@@ -52,3 +52,12 @@ def test_the_page_leads_to_a_verdict(shop):
 def test_a_closed_form_that_is_better_holds_it_back(shop):
     shop.ci("gate", expect=10)
     assert "must_beat" in str(shop.artifact("gate.json"))
+
+
+def test_an_edited_module_is_trained_again(shop):
+    assert "train     reused" in shop.ci("train")
+    with (shop.folder / "our_shop.py").open("a", encoding="utf-8") as module:
+        module.write("# looked at again\n")
+    printed = shop.ci("train")
+    assert "(outside module our_shop)" in printed
+    assert "reused" not in printed

@@ -10,13 +10,15 @@ from ci.config import Config
 from ci.errors import RefusedError
 from ci.evaluating.per_user import write_scores
 from ci.evaluating.pseudonyms import read_salt
+from ci.own_code import own_digests
 from ci.workspace import Workspace, digest_of
 
 
 def outside(config: Config, _: Workspace) -> dict[str, Any]:
-    """What the result depends on beyond the workspace: which bundle is live."""
+    """What the result depends on beyond the workspace: which bundle is live, a team's own code."""
     live = find_baseline(config)
-    return {"live": live.digest if live else None}
+    own = own_digests((*config.model.rungs, *config.model.metrics))
+    return {"live": live.digest if live else None, **own}
 
 
 def run(config: Config, workspace: Workspace) -> str:
@@ -36,6 +38,7 @@ def run(config: Config, workspace: Workspace) -> str:
     from ci.evaluating.scoring import load_metrics  # noqa: PLC0415
     from model.data.dataset import Dataset  # noqa: PLC0415
 
+    trained_with = workspace.read_json("training.json", "train")["settings"]
     rungs = sorted(workspace.require("ladder", "train").glob("*.keras"))
     contest = Contest(
         dataset=Dataset.load(workspace.require("dataset", "prepare")),
@@ -43,7 +46,7 @@ def run(config: Config, workspace: Workspace) -> str:
         trained=workspace.require("model.keras", "train"),
         live=Bundle(baseline.model_version, baseline.digest, baseline.path) if baseline else None,
         rungs={rung.stem: rung for rung in rungs},
-        lengths=(config.model.history_length, config.model.frequent_length),
+        lengths=(trained_with["history_length"], trained_with["frequent_length"]),
         own=load_metrics(config.model.metrics),
         salt=read_salt(config.state / "salt"),
         engine=config.serving.engine,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from ci import artifacts, registry
 from ci.config import PROJECT, TASK, Config
-from ci.errors import UsageError
+from ci.errors import UnavailableError, UsageError
+from ci.own_code import own_digests
 from ci.workspace import Workspace, digest_of
 
 if TYPE_CHECKING:
@@ -19,13 +20,25 @@ if TYPE_CHECKING:
 GOLDEN_SHOPPERS = 30
 
 
+def outside(config: Config, _: Workspace) -> dict[str, Any]:
+    """What the bundle depends on beyond the workspace: the source of a team's own models."""
+    return own_digests(config.model.rungs)
+
+
+def kept(config: Config, workspace: Workspace) -> bool:
+    """Whether the registry and the artifact store still have the bundle of `bundle.json`."""
+    digest = workspace.read_json("bundle.json", "export")["digest"]
+    return artifacts.has(config, digest) and not registry.is_missing(config)
+
+
 def run(config: Config, workspace: Workspace) -> str:
     """Export `model.keras`; write `bundle/<model_version>/` and `bundle.json`.
 
     Raises:
         UsageError: The model cannot be served as it is.
-        UnavailableError: The registry does not answer.
+        UnavailableError: The registry does not answer, or it was lost while releases live on.
     """
+    _refuse_lost_registry(config)
     # TensorFlow takes seconds to import; whoever only asks what this stage depends on goes without.
     from model.bundle.export import export_bundle  # noqa: PLC0415
     from model.bundle.signatures import Lengths  # noqa: PLC0415
@@ -35,7 +48,8 @@ def run(config: Config, workspace: Workspace) -> str:
     training = workspace.read_json("training.json", "train")
     dataset = Dataset.load(workspace.require("dataset", "prepare"))
     settings = training["settings"]
-    lengths = Lengths(settings["history_length"], settings["frequent_length"], settings["top_k"])
+    top_k = config.model.top_k
+    lengths = Lengths(settings["history_length"], settings["frequent_length"], top_k)
     model = load(workspace.require("model.keras", "train"))
     with workspace.new_folder("bundle") as folder:
         made = folder / "made"
@@ -59,6 +73,21 @@ def run(config: Config, workspace: Workspace) -> str:
     content = {"model_version": version, "digest": digest, "bytes": size}
     workspace.write_json("bundle.json", {**content, "path": f"bundle/{version}"})
     return f"version {version}, {size / 1e6:.1f} MB, {digest[:19]}…, {dataset.items:,} items"
+
+
+def _refuse_lost_registry(config: Config) -> None:
+    """A registry that begins again would give numbers that a released bundle has already.
+
+    Raises:
+        UnavailableError: Environments remember releases, and the registry is not there.
+    """
+    released = sorted(config.environment_state("*").parent.glob("*/record.json"))
+    if registry.is_missing(config) and released:
+        raise UnavailableError(
+            f"The registry of {config.shop.name} in {config.state} is gone, although "
+            f"{released[0]} remembers releases: it was lost. Restore it from a backup, or stop "
+            f"serving (`bin/ci serve --stop`) and remove {config.state} to start over."
+        )
 
 
 def lineage(training: dict[str, Any], shop: str, revision: str) -> "Lineage":

@@ -9,10 +9,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from ci.config import Config
 from ci.errors import UsageError
+from ci.own_code import own_digests
+from ci.pipeline import TRAINING_SETTINGS
 from ci.workspace import Workspace, remove
-from model.data.dataset import Dataset
-from model.rungs.recommender import save
-from model.rungs.training import TrainSettings, train
 
 CHECKPOINTS = "checkpoints"
 
@@ -44,6 +43,11 @@ class Bar:
         self._progress.update(self._tasks[task], completed=share, figures=shown)
 
 
+def outside(config: Config, _: Workspace) -> dict[str, Any]:
+    """What the models depend on beyond the workspace: the source of a team's own."""
+    return own_digests(config.model.rungs)
+
+
 def run(config: Config, workspace: Workspace) -> str:
     """Train on `dataset/`; write `model.keras`, `ladder/` and `training.json`.
 
@@ -51,8 +55,13 @@ def run(config: Config, workspace: Workspace) -> str:
         UsageError: The configured model cannot be made.
         DataError: The dataset is not whole.
     """
+    # TensorFlow takes seconds to import; whoever only asks what this stage depends on goes without.
+    from model.data.dataset import Dataset  # noqa: PLC0415
+    from model.rungs.recommender import save  # noqa: PLC0415
+    from model.rungs.training import TrainSettings, train  # noqa: PLC0415
+
     dataset = Dataset.load(workspace.require("dataset", made_by="prepare"))
-    settings = TrainSettings(**config.model.model_dump())
+    settings = TrainSettings(**config.model.model_dump(include={*TRAINING_SETTINGS}))
     try:
         with Bar() as bar:
             trained = train(dataset, settings, workspace.path(CHECKPOINTS), bar)

@@ -25,14 +25,12 @@ LADDER = ("popularity", "repeat", "covisit", "linear", "transformer")
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Section `[model]` of `pipeline.toml`; see there for the meaning of each."""
+    """What training reads of `[model]` in `pipeline.toml`; see there for the meaning of each."""
 
     name: str = "blend"
     parts: tuple[str, ...] = ("popularity", "repeat", "linear", "transformer")
-    metrics: tuple[str, ...] = ()
     history_length: int = 50
     frequent_length: int = 50
-    top_k: int = 100
     linear_megabytes: int = 64
     embedding_dim: int = 64
     num_blocks: int = 1

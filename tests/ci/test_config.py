@@ -66,8 +66,14 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     "url",
-    # pragma: allowlist nextline secret
-    ["postgresql://shop:hunter2@db/shop", "mysql://db/shop?user=shop&password=hunter2"],
+    [
+        "postgresql://shop:hunter2@db/shop",  # pragma: allowlist secret
+        "postgresql://shop:a/b@hunter2@db/shop",  # pragma: allowlist secret
+        "mysql://db/shop?user=shop&password=hunter2",  # pragma: allowlist secret
+        "mysql://shop@db/shop?passwd=hunter2",  # pragma: allowlist secret
+        "mysql://shop@db/shop?PASSWORD=hunter2&table=events",  # pragma: allowlist secret
+        "mysql://shop@db/shop?Pwd=hunter2",  # pragma: allowlist secret
+    ],
 )
 def test_a_literal_password_is_refused_and_never_echoed(tmp_path, url):
     for message in (
@@ -78,6 +84,63 @@ def test_a_literal_password_is_refused_and_never_echoed(tmp_path, url):
         assert "literal password" in message
         assert "password_env" in message
         assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("value", ["['{}', 'other.csv']", "{{ url = '{}' }}"])
+# pragma: allowlist nextline secret
+@pytest.mark.parametrize("url", ["mysql://shop:hunter2@db/shop", "mysql://db/shop?passwd=hunter2"])
+def test_a_password_inside_a_wrong_value_is_not_echoed(tmp_path, value, url):
+    wrong = value.format(url)
+    for message in (
+        refusal(tmp_path, f"[data]\nsource = {wrong}\n"),
+        refusal(tmp_path, "", data__source=wrong),
+        refusal(tmp_path, "", data__source__url=url),
+        refusal(tmp_path, f"[gate]\nmargin = {wrong}\n"),
+    ):
+        assert "***" in message
+        assert "hunter2" not in message
+
+
+IMPOSSIBLE = {
+    "model.parts=['blend']": "a blend of ['blend'] cannot be made",
+    "model.parts=[]": "a blend of [] cannot be made",
+    "model.parts=['linear', 'repeat', 'linear']": "name a model twice",
+    "model.dropout_rate=1.0": "dropout_rate: input should be less than 1, got 1.0",
+    "data.item_pattern='('": "item_pattern: '(' is no regular expression",
+    "data.item_pattern='^(?!POST)'": "looks around or back ((?!)",
+    "data.engine=postgresql": "source 'simulator' is no postgresql://… URL",
+    "data.columns={usr_id='who'}": "maps 'usr_id', which is no word of ours",
+    "data.catalogue_columns={titel='name'}": "Did you mean 'title'?",
+    "data.event_types={purchas='order'}": "Did you mean 'purchase'?",
+    "data.event_types={view='look', click=['tap', 'look']}": "gives 'look' 2 meanings",
+    "data.window_days=28": "window_days 28 leaves nothing to learn from",
+    "data.test_days=106": "[simulator] days = 120 leave nothing to learn from",
+}
+
+
+@pytest.mark.parametrize("setting", IMPOSSIBLE)
+def test_what_cannot_work_is_refused_before_anything_runs(tmp_path, setting):
+    key, _, value = setting.partition("=")
+    message = refusal(tmp_path, "", **{key.replace(".", "__"): value})
+    assert IMPOSSIBLE[setting] in message
+
+
+def test_what_is_just_possible_is_accepted(tmp_path):
+    settings = {
+        "data.window_days": "29",
+        "data.test_days": "14",
+        "data.item_pattern": "'^[0-9]{5}(?:A|B)?$'",
+        "data.event_types": "{view=['look'], click='tap'}",
+        "data.catalogue_columns": "{timestamp='seen', title='name'}",
+        "model.parts": "['our_shop:Fading', 'linear']",
+        "model.dropout_rate": "0.99",
+    }
+    assert load_config(write(tmp_path, ""), settings).data.window_days == 29
+
+
+def test_an_address_without_a_password_is_accepted(tmp_path):
+    url = "postgresql://shop@db:5432/shop?table=orders"
+    assert load_config(write(tmp_path, f'[data]\nsource = "{url}"\n')).data.source == url
 
 
 def test_a_normalised_column_that_no_model_reads_is_an_error(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from ci import artifacts
 from ci.config import load_config
-from ci.errors import UsageError
+from ci.errors import UnavailableError, UsageError
 from ci.evaluating.parity import answers_of, check_engine, parity
 from ci.stages import export, prepare, train
 from ci.workspace import Workspace, digest_of
@@ -93,6 +93,29 @@ def test_the_bundle_is_registered_and_stored_by_its_digest(exported):
 def test_the_same_model_keeps_its_version(exported):
     config, workspace, written = exported
     export.run(config, workspace)
+    assert workspace.read_json("bundle.json", "export") == written
+
+
+def test_a_bundle_missing_from_the_store_or_the_registry_is_not_kept(exported):
+    config, workspace, written = exported
+    stored = artifacts.fetch(config, written["digest"])
+    for place in (stored, config.state / "mlflow.db"):
+        assert export.kept(config, workspace)
+        place.rename(place.with_suffix(".away"))
+        assert not export.kept(config, workspace)
+        place.with_suffix(".away").rename(place)
+
+
+def test_a_lost_registry_never_begins_again_beside_a_released_bundle(exported):
+    config, workspace, written = exported
+    record, registry = config.environment_state("local") / "record.json", config.state / "mlflow.db"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    registry.rename(registry.with_suffix(".away"))
+    with pytest.raises(UnavailableError, match=r"record\.json remembers releases: it was lost"):
+        export.run(config, workspace)
+    registry.with_suffix(".away").rename(registry)
+    record.unlink()
     assert workspace.read_json("bundle.json", "export") == written
 
 

@@ -169,7 +169,7 @@ def test_results_of_earlier_settings_or_inputs_are_not_shown(config, workspace):
     write_everything(workspace, config)
     changed = Config(Settings.model_validate({"model": {"seed": 8}}), config.path)
     page, _ = report(changed, workspace)
-    assert "did not run again: [model] has changed" in page.text
+    assert "did not run again: [model.seed] has changed" in page.text
     assert "No verdict yet The pipeline came as far as prepare." in page.text
     workspace.write_json("dataset/meta.json", {"digest": "sha256:new"})
     key = {"reads": {}, "settings": {}}

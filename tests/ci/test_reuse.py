@@ -6,7 +6,8 @@ import pytest
 
 from ci import reuse
 from ci.config import load_config
-from ci.pipeline import STAGES, Stage
+from ci.pipeline import STAGES, TRAINING_SETTINGS, Stage
+from ci.settings import ModelSettings
 from ci.workspace import Workspace
 
 # The name borrows a stage that says nothing of the outside world.
@@ -38,7 +39,7 @@ def remembered(tmp_path, workspace):
 
 
 def holds(config, workspace, stage=STAGE):
-    return reuse.find(stage, reuse.key_of(stage, config, workspace), workspace)
+    return reuse.find(stage, reuse.key_of(stage, config, workspace), config, workspace)
 
 
 def test_nothing_is_reused_before_the_first_run(tmp_path, workspace):
@@ -96,9 +97,81 @@ def test_every_declared_setting_and_source_exists(tmp_path, workspace):
         assert all(any(name in maker.writes for maker in STAGES) for name in stage.reads)
 
 
-def test_a_stage_that_names_outside_facts_is_asked_for_them():
+def test_a_stage_that_knows_of_the_outside_is_asked():
     from ci.config import PROJECT
 
     for stage in STAGES:
         source = (PROJECT / f"ci/stages/{stage.name}.py").read_text("utf-8")
         assert stage.looks_outside == ("def outside(" in source), stage.name
+        assert stage.keeps_outside == ("def kept(" in source), stage.name
+
+
+OWN_LOG = """
+[shop]
+name = "kiosk"
+[storage]
+build = "{folder}/build"
+state = "{folder}/var"
+[data]
+source = "events.csv"
+"""
+DEPEND_ON = {
+    "shop.name='corner'": {"prepare", "export", "render"},
+    "simulator.seed=8": set(),  # the shop has a log of its own
+    "data.test_days=7": {"prepare"},
+    "model.seed=8": {"train"},
+    "model.history_length=9": {"train"},
+    "model.top_k=9": {"export"},
+    "model.metrics=['our_shop:rare']": {"evaluate"},
+    "gate.margin=0.01": {"gate"},
+    "gate.seed=8": {"evaluate", "gate"},
+    "serving.engine=litert": {"evaluate", "render"},
+    "serving.drain_seconds=5": {"render"},
+    "environments.local.port=9000": {"render"},
+    "registry.uri=http://127.0.0.1:1": {"export"},
+    "check.coverage=0.5": set(),
+    "signing.key_env=OTHER": set(),
+    "profile=full": {"train"},  # its budget
+}
+
+
+@pytest.mark.parametrize("setting", DEPEND_ON)
+def test_a_setting_ends_the_reuse_of_exactly_the_stages_that_use_it(tmp_path, setting):
+    (tmp_path / "events.csv").write_text(
+        "user_id,item_id,event_type,timestamp\nu,i,view,2026-03-01"
+    )
+    (tmp_path / "pipeline.toml").write_text(OWN_LOG.format(folder=tmp_path))
+    workspace = Workspace(tmp_path, tmp_path / "next_item")
+
+    def keys(overrides):
+        config = load_config(tmp_path / "pipeline.toml", overrides)
+        reusable = [stage for stage in STAGES if stage.reusable]
+        return {stage.name: reuse.key_of(stage, config, workspace) for stage in reusable}
+
+    key, _, value = setting.partition("=")
+    before, after = keys({}), keys({key: value})
+    assert {name for name in before if before[name] != after[name]} == DEPEND_ON[setting]
+
+
+def test_another_simulated_shop_is_another_log(tmp_path):
+    small = "shoppers = 40\nitems = 20\nevents = 400\ndays = 60\nbots = 0\n"
+    head = OWN_LOG.format(folder=tmp_path).replace("events.csv", "simulator")
+    workspace = Workspace(tmp_path, tmp_path / "next_item")
+    prepare = next(stage for stage in STAGES if stage.name == "prepare")
+
+    def key(seed):
+        config = configured(tmp_path, f"{head}[simulator]\n{small}seed = {seed}\n")
+        return reuse.key_of(prepare, config, workspace)
+
+    first = key(7)
+    assert key(7) == first
+    assert key(8) != first
+
+
+def test_training_settings_are_what_training_takes():
+    from dataclasses import fields
+
+    from model.rungs.training import TrainSettings
+
+    assert {field.name for field in fields(TrainSettings)} == {*TRAINING_SETTINGS}
+    assert {*ModelSettings.model_fields} - {*TRAINING_SETTINGS} == {"metrics", "top_k"}

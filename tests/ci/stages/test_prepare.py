@@ -140,8 +140,8 @@ def test_a_reference_that_leads_nowhere_is_exit_2(shop, capsys):
 
 def test_the_postgresql_engine_needs_a_postgresql_source(shop, tmp_path, capsys):
     write(tmp_path)
-    assert shop("data.engine=postgresql") == 3
-    assert 'Set engine = "duckdb"' in capsys.readouterr().err
+    assert shop("data.engine=postgresql") == 2
+    assert 'set engine = "duckdb"' in capsys.readouterr().err
 
 
 def test_both_engines_write_the_same_dataset(shop, tmp_path, postgresql):
