@@ -11,12 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from ci.pipeline import STAGES
 from ci.workspace import remove
 from tests.shop import SMALL, Shop, open_shop
 
 POPULAR = SMALL.replace("seed = 7", "seed = 8").replace('"linear"', '"popularity"')
 # Stages in the order in which `run` starts them.
-KILLED_AT = ("prepare", "train", "export", "evaluate", "gate", "render", "image", "deploy")
+KILLED_AT = (
+    "prepare",
+    "train",
+    "export",
+    "evaluate",
+    "gate",
+    "render",
+    "image",
+    "deploy",
+    "report",
+)
 # Stands before everything else on the path: whoever imports these fails by name.
 FORBID = """
 import sys
@@ -141,9 +152,9 @@ def test_what_a_removed_state_folder_held_is_made_and_registered_again(other):
     assert other.recommend()["model_version"] == 1
 
 
-def kill_at(shop: Shop, stage: str) -> None:
+def kill_at(shop: Shop, stage: str, *changes: str) -> None:
     """Kill a run without warning as soon as it has begun a stage."""
-    process = shop.start("run")
+    process = shop.start(*changes, "run")
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith(f"{stage} ") and "reused" not in line:
@@ -155,14 +166,26 @@ def kill_at(shop: Shop, stage: str) -> None:
     process.stdout.close()
 
 
-def test_a_run_killed_at_any_stage_is_healed_by_the_next(tmp_path):
+def test_a_run_killed_at_any_stage_takes_nothing_from_shoppers_and_the_next_heals_it(tmp_path):
     shop = open_shop(tmp_path, "killed")
+    changes = [
+        *("--set", "data.session_gap_minutes=20", "--set", "model.history_length=10"),
+        *("--set", "gate.margin=0.5"),
+    ]
     try:
+        shop.ci("run")
+        old = shop.recommend()
         for stage in KILLED_AT:
-            kill_at(shop, stage)
-        printed = shop.ci("run")
-        assert shop.recommend()["model_version"] == shop.artifact("bundle.json")["model_version"]
+            kill_at(shop, stage, *changes)
+            # Killed in `deploy`, the supervisor may have the whole release already, or none of it.
+            assert shop.recommend() == old or stage in {"deploy", "report"}
+        new = shop.artifact("bundle.json")["model_version"]
+        assert new > old["model_version"]
+        assert shop.recommend()["model_version"] == new  # `report` begins when it serves
+        printed = shop.ci(*changes, "run")
         assert "train     reused" in printed
+        assert "already live" in printed
+        assert (shop.build / "report.html").exists()
         leftovers = [path.name for path in shop.build.rglob(".*-*") if path.is_dir()]
         assert json.dumps(leftovers) == "[]"
     finally:
