@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,7 @@ from tests.shop import SMALL, Shop, open_shop
 
 POPULAR = SMALL.replace("seed = 7", "seed = 8").replace('"linear"', '"popularity"')
 # Stages in the order in which `run` starts them.
-KILLED_AT = (
-    "prepare",
-    "train",
-    "export",
-    "evaluate",
-    "gate",
-    "render",
-    "image",
-    "deploy",
-    "report",
-)
+KILLED_AT = [stage.name for stage in STAGES if stage.name != "check"]
 # Stands before everything else on the path: whoever imports these fails by name.
 FORBID = """
 import sys
@@ -150,6 +141,35 @@ def test_what_a_removed_state_folder_held_is_made_and_registered_again(other):
     assert "train     reused" in printed
     assert "results were altered or lost" in printed
     assert other.recommend()["model_version"] == 1
+
+
+@contextmanager
+def writable(folder: Path):
+    """A folder of a placed release that may be changed for a while."""
+    folder.chmod(0o755)
+    yield
+    folder.chmod(0o555)
+
+
+def test_a_lost_baseline_stops_the_run_and_what_serves_goes_on(shop, first_run):
+    live = shop.recommend()
+    released = (shop.state / "environments/local").glob(f"releases/*/*/{live['model_version']}")
+    (bundle,) = released
+    away = bundle.with_name("away")
+    with writable(bundle.parent):
+        bundle.rename(away)
+        gone = shop.ci("run", expect=4)
+        away.rename(bundle)
+    assert "The baseline is lost" in gone
+    assert f"{bundle} is gone" in gone
+    assert shop.recommend() == live
+    with writable(bundle):
+        (bundle / "stray").touch()
+        altered = shop.ci("run", expect=4)
+        (bundle / "stray").unlink()
+    assert f"{bundle} was altered: its digest is sha256:" in altered
+    assert shop.recommend() == live
+    assert "already live" in shop.ci("--set", "gate.margin=0.5", "run")
 
 
 def kill_at(shop: Shop, stage: str, *changes: str) -> None:
