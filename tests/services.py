@@ -33,6 +33,13 @@ def require_service(name: str) -> None:
     pytest.skip(reason)
 
 
+def cut_off(command: list[str]) -> list[str]:
+    """A command, run where no network exists but loopback."""
+    require_service("namespaces")
+    maps = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", *maps, "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
+
+
 def require_outside(variable: str, meaning: str) -> str:
     """Return an environment variable that names an outside resource, or list the test as not run.
 
