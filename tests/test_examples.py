@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ci.config import PROJECT
+from tests.services import NOT_RUN_HERE
 from tests.shop import Shop
 
 # The whole data lies beside the project where it may not be shipped with it.
@@ -29,34 +30,54 @@ class Example(Shop):
         return super().command(*overrides, *CHEAP, *arguments)
 
 
-def whole(**files: str) -> tuple[str, ...]:
-    """The settings that name the whole data instead of the sample, where it is at hand."""
-    paths = {key: SHARED / file for key, file in files.items()}
-    if not all(path.exists() for path in paths.values()):
-        return ()
-    return tuple(word for key, path in paths.items() for word in ("--set", f"data.{key}={path}"))
+WHOLE = {
+    "online_retail": {"source": "online_retail.parquet"},
+    "grocery": {
+        "source": "journey_transactions.parquet",
+        "catalogue": "journey_products.parquet",
+    },
+}
+SMALLER = ("--set", "data.min_item_events=10")  # 1,500 items instead of 9,000: minutes saved
 
 
-@pytest.mark.parametrize(
-    ("name", "files", "settings"),
-    [
-        ("online_retail", {"source": "online_retail.parquet"}, ()),
-        (
-            "grocery",
-            {"source": "journey_transactions.parquet", "catalogue": "journey_products.parquet"},
-            ("--set", "data.min_item_events=10"),  # 1,500 items instead of 9,000: minutes saved
-        ),
-    ],
-)
-def test_a_real_shop_is_released_and_answers_with_titles(name, files, settings, tmp_path):
-    shop = Example(tmp_path, name)
-    try:
-        printed = shop.ci(*whole(**files), *settings, "run")
-        assert "PROMOTE" in printed
-        accounting = shop.artifact("data.json")["accounting"]
-        assert accounting["quarantined"] > 0 or name == "grocery"
-        answer = shop.recommend(shop.artifact("../deployment.json")["example"]["user_id"])
-        assert len(answer["items"]) == 10
-        assert all(item["title"] for item in answer["items"])
-    finally:
+@pytest.fixture
+def example(tmp_path):
+    """Opens an example by its name; what it served ends with the test."""
+    opened = []
+
+    def open_example(name: str) -> Example:
+        opened.append(Example(tmp_path, name))
+        return opened[0]
+
+    yield open_example
+    for shop in opened:
         shop.stop()
+
+
+def whole(name: str) -> list[str]:
+    """The settings that name the whole data instead of the sample; a skip where it is not."""
+    paths = {key: SHARED / file for key, file in WHOLE[name].items()}
+    if absent := [str(path) for path in paths.values() if not path.exists()]:
+        pytest.skip(f"{NOT_RUN_HERE} the whole data of an example is not at {', '.join(absent)}")
+    return [word for key, path in paths.items() for word in ("--set", f"data.{key}={path}")]
+
+
+def is_served_with_titles(shop: Shop) -> bool:
+    """Whether a shopper of the log is answered with ten items that have titles."""
+    answer = shop.recommend(shop.artifact("../deployment.json")["example"]["user_id"])
+    return len(answer["items"]) == 10 and all(item["title"] for item in answer["items"])
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_sample_of_a_real_shop_is_released_and_answers_with_titles(name, example):
+    shop = example(name)
+    assert "PROMOTE" in shop.ci("run")
+    assert is_served_with_titles(shop)
+
+
+@pytest.mark.parametrize(("name", "settings"), [("online_retail", ()), ("grocery", SMALLER)])
+def test_the_whole_of_a_real_shop_is_released_and_answers_with_titles(name, settings, example):
+    words, shop = whole(name), example(name)
+    assert "PROMOTE" in shop.ci(*words, *settings, "run")
+    assert shop.artifact("data.json")["accounting"]["quarantined"] > 0 or name == "grocery"
+    assert is_served_with_titles(shop)
