@@ -81,3 +81,11 @@ def test_the_whole_of_a_real_shop_is_released_and_answers_with_titles(name, sett
     assert "PROMOTE" in shop.ci(*words, *settings, "run")
     assert shop.artifact("data.json")["accounting"]["quarantined"] > 0 or name == "grocery"
     assert is_served_with_titles(shop)
+
+
+def test_the_textbooks_five_items_are_served(example):
+    shop = example("five_items")
+    assert "PROMOTE" in shop.ci("run")
+    assert shop.artifact("training.json")["model"] == "dnn"
+    answer = shop.recommend("ann")
+    assert sorted(item["item_id"] for item in answer["items"]) == list("ABCDE")
