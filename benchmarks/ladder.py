@@ -1,16 +1,18 @@
 """The ladder on real data: every rung's NDCG@10 with its interval, and what its fit cost.
 
-    python -m benchmarks.ladder --data ../shared/data --cpu-seconds 600 [--only ml1m]
+    python -m benchmarks.ladder --data ../shared/data --cpu-seconds 600 --only ml1m beauty
 
-Each data set's rows replace its former ones in `results/ladder.json`; data that is not there is
-skipped with a line that says so. Online Retail is judged as a shop is (first basket in the window,
-all items, seen ones kept), by the shipped example's settings through the pipeline's own `prepare`;
-ML-1M and Beauty as papers do (leave-one-out, items of the history left out of the ranking).
+Each data set's rows replace its former ones in `results/ladder.json` and in the page's table; data
+that is not there is skipped with a line that says so. Online Retail is judged as a shop is (first
+basket in the window, all items, seen ones kept), by the shipped example's settings through the
+pipeline's own `prepare`; ML-1M and Beauty as papers do (leave-one-out, items of the history left
+out of the ranking).
 """
 
 import argparse
 import gzip
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -36,6 +38,9 @@ DAY = 86_400
 TEST_START = 1_700_000_000
 ROWS_AT_ONCE = 256
 RESULTS = Path(__file__).parent / "results" / "ladder.json"
+README = Path(__file__).parent / "README.md"
+HEAD = "| data | shoppers | model | NDCG@10 [95 %] | HR@10 | CPU-seconds |"
+TABLE = re.compile(rf"^{re.escape(HEAD)}\n(\|.*\n)*", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -237,6 +242,16 @@ def keep(results: list[Result]) -> None:
     others = [one for one in known if one["data"] != results[0].data]
     text = json.dumps([*others, *map(asdict, results)], indent=1)
     RESULTS.write_text(text + "\n", encoding="utf-8")
+    page = README.read_text("utf-8")
+    README.write_text(TABLE.sub(lambda _: table(), page), encoding="utf-8")
+
+
+def table() -> str:
+    """All that is known, as the page has it: data sets in the order of `ROWS`."""
+    known = [Result(**one) for one in json.loads(RESULTS.read_text("utf-8"))]
+    order = [row.name for row in ROWS.values()]
+    lines = map(str, sorted(known, key=lambda one: order.index(one.data)))
+    return "\n".join([HEAD, "|---|---:|---|---|---:|---:|", *lines, ""])
 
 
 def main() -> None:
@@ -246,8 +261,7 @@ def main() -> None:
     parser.add_argument("--cpu-seconds", type=int, default=600)
     parser.add_argument("--only", choices=sorted(ROWS), nargs="*", default=list(ROWS))
     arguments = parser.parse_args()
-    print("| data | shoppers | model | NDCG@10 [95 %] | HR@10 | CPU-seconds |")
-    print("|---|---|---|---|---|---|")
+    print(HEAD)
     for key in arguments.only:
         row = ROWS[key]
         path = arguments.data / row.file
