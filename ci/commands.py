@@ -28,16 +28,22 @@ class Command:
         arguments: Its own arguments.
         example: One line that teaches.
         about: What a person must know besides, in paragraphs; part of its own help.
+        actions: What it can do, each typed after its name; then it has no function of its own.
     """
 
     name: str
     group: str
     summary: str
-    function: str
+    function: str = ""
     takes: str = "config"
     arguments: tuple[Argument, ...] = ()
     example: str = ""
     about: str = ""
+    actions: tuple["Command", ...] = ()
+
+    def action(self, name: str | None) -> "Command":
+        """The action of that name; the command itself where there is none."""
+        return next((action for action in self.actions if action.name == name), self)
 
 
 ENVIRONMENT = Argument(
@@ -125,13 +131,19 @@ COMMANDS = (
         "hosts",
         "operate",
         "make an environment's hosts ready for releases (target hosts)",
-        "ci.rollout.preparing:run",
-        arguments=(
-            Argument(("action",), "prepare", {"choices": ("prepare",)}),
-            ENVIRONMENT,
-            Argument(("--check",), "only tell what would change", {"action": "store_true"}),
+        actions=(
+            Command(
+                "prepare",
+                "hosts",
+                "install what releases need, place the public keys",
+                "ci.rollout.preparing:prepare",
+                arguments=(
+                    ENVIRONMENT,
+                    Argument(("--check",), "only tell what would change", {"action": "store_true"}),
+                ),
+                example="bin/ci hosts prepare --environment production --check",
+            ),
         ),
-        example="bin/ci hosts prepare --environment production --check",
     ),
     Command(
         "manifests",
