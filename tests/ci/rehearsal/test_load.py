@@ -1,6 +1,7 @@
 """A load against a real server whose failures are planted: each one is found, none is invented."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -204,7 +205,7 @@ def test_it_ends_by_itself_and_nothing_before_its_end_is_waited_for_in_vain():
     assert len(server.received) == len(running.stop().requests) == 10
 
 
-def test_it_ends_with_who_started_it():
+def test_it_ends_with_who_started_it(tmp_path):
     starts = (
         "import sys, os, signal; from ci.rehearsal.load import load, Plan\n"
         "with load(Plan({'host1': sys.argv[1]}, 50)) as running:\n"
@@ -212,7 +213,8 @@ def test_it_ends_with_who_started_it():
     )
     with serving() as server:
         command = [sys.executable, "-c", starts, server.address]
-        done = subprocess.run(command, cwd=PROJECT, check=False)
+        own = {**os.environ, "TMPDIR": str(tmp_path)}  # killed, it leaves its folder
+        done = subprocess.run(command, cwd=PROJECT, env=own, check=False)
         assert done.returncode == -signal.SIGKILL
         time.sleep(1)
         settled = len(server.received)
