@@ -70,12 +70,12 @@ def _dispatch(arguments: list[str]) -> int:
         sys.stdout.write(_help())
         return 0
     if known.command == "help" or known.help:
-        sys.stdout.write(_help_of(known.command))
+        sys.stdout.write(_help_of(known.command, rest))
         return 0
     command = COMMAND.get(known.command)
     if command and command.takes == "rest":
         return _call(command.function, _after(arguments, known.command)) or 0
-    flags = _command_parser(known.command).parse_args(rest)
+    flags = _command_parser(_described(known.command)).parse_args(rest)
     return _run(known, flags) or 0
 
 
@@ -89,7 +89,7 @@ def check_usage(arguments: list[str]) -> None:
     command = COMMAND.get(known.command)
     if known.command and not (command and command.takes == "rest"):
         _overrides(known)
-        _command_parser(known.command).parse_args(rest)
+        _command_parser(_described(known.command)).parse_args(rest)
 
 
 def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
@@ -109,7 +109,10 @@ def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
     config = load_config(known.config, _overrides(known), options)
     if known.command in STAGE:
         return _call("ci.runner:run_named_stage", config, known.command)
-    return _call(COMMAND[known.command].function, config, **chosen)
+    command = COMMAND[known.command]
+    if command.actions:
+        command = command.action(chosen.pop("action"))
+    return _call(command.function, config, **chosen)
 
 
 def _overrides(known: argparse.Namespace) -> dict[str, str]:
@@ -175,23 +178,37 @@ def _described(name: str) -> Command:
     return Command(name, "stages", stage.summary, "", arguments=arguments)
 
 
-def _command_parser(name: str) -> Parser:
-    command = _described(name)
-    parser = Parser(
-        prog=f"bin/ci {name}",
-        description="\n\n".join(filter(None, [command.summary, command.about])),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"example: {command.example}" if command.example else None,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    for argument in command.arguments:
-        parser.add_argument(*argument.names, help=argument.help, **argument.settings)
+def _command_parser(command: Command, front: str = "bin/ci") -> Parser:
+    parser = Parser(prog=f"{front} {command.name}", **_texts(command))
+    _fill(parser, command)
     return parser
 
 
-def _help_of(name: str) -> str:
-    text = _command_parser(name).format_help()
+def _fill(parser: argparse.ArgumentParser, command: Command) -> None:
+    for argument in command.arguments:
+        parser.add_argument(*argument.names, help=argument.help, **argument.settings)
+    if command.actions:
+        group = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        for action in command.actions:
+            _fill(group.add_parser(action.name, help=action.summary, **_texts(action)), action)
+
+
+def _texts(command: Command) -> dict[str, Any]:
+    return {
+        "description": "\n\n".join(filter(None, [command.summary, command.about])),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "epilog": f"example: {command.example}" if command.example else None,
+        "allow_abbrev": False,
+        "add_help": False,
+    }
+
+
+def _help_of(name: str, rest: list[str]) -> str:
+    command = _described(name)
+    action = command.action(rest[0] if rest else None)
+    if action is not command:
+        return _command_parser(action, f"bin/ci {name}").format_help()
+    text = _command_parser(command).format_help()
     if name not in STAGE:
         return text
     stage = STAGE[name]

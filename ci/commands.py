@@ -28,16 +28,22 @@ class Command:
         arguments: Its own arguments.
         example: One line that teaches.
         about: What a person must know besides, in paragraphs; part of its own help.
+        actions: What it can do, each typed after its name; then it has no function of its own.
     """
 
     name: str
     group: str
     summary: str
-    function: str
+    function: str = ""
     takes: str = "config"
     arguments: tuple[Argument, ...] = ()
     example: str = ""
     about: str = ""
+    actions: tuple["Command", ...] = ()
+
+    def action(self, name: str | None) -> "Command":
+        """The action of that name; the command itself where there is none."""
+        return next((action for action in self.actions if action.name == name), self)
 
 
 ENVIRONMENT = Argument(
@@ -83,6 +89,16 @@ start nothing that it did not sign. To change the key without a gap:
   4. after the next release: remove the old .pub, commit, `bin/ci hosts prepare` again
 A stolen key goes the other way round: remove its .pub first. docs/keys.md tells more."""
 
+TRY_HOSTS = """\
+Each host is a container with systemd, SSH and a Docker engine of its own, as `hosts prepare` finds
+one at a provider. Beside them run an engine that builds the images and a registry with TLS and a
+password. A small simulated shop is written for them: configuration, inventory, keys, credentials.
+The command stays in the foreground and prints what to type in another terminal: prepare, release,
+look, roll back, cut a host's power. Ctrl-C ends and removes everything.
+
+Needs Linux, root and `bin/ci services docker debian ssh registry`. Nothing of it is reached from
+other machines, and an engine that runs here already is left alone."""
+
 COMMANDS = (
     Command(
         "run",
@@ -124,14 +140,35 @@ COMMANDS = (
     Command(
         "hosts",
         "operate",
-        "make an environment's hosts ready for releases (target hosts)",
-        "ci.rollout.preparing:run",
-        arguments=(
-            Argument(("action",), "prepare", {"choices": ("prepare",)}),
-            ENVIRONMENT,
-            Argument(("--check",), "only tell what would change", {"action": "store_true"}),
+        "make an environment's hosts ready for releases, or try hosts on this machine",
+        actions=(
+            Command(
+                "prepare",
+                "hosts",
+                "install what releases need, place the public keys",
+                "ci.rollout.preparing:prepare",
+                arguments=(
+                    ENVIRONMENT,
+                    Argument(("--check",), "only tell what would change", {"action": "store_true"}),
+                ),
+                example="bin/ci hosts prepare --environment production --check",
+            ),
+            Command(
+                "try",
+                "hosts",
+                "run hosts on this machine, to rehearse releases on and to break",
+                "ci.rehearsal.trying:run",
+                arguments=(
+                    Argument(
+                        ("--count",),
+                        "how many hosts (default: 2)",
+                        {"type": int, "default": 2, "metavar": "N"},
+                    ),
+                ),
+                example="bin/ci hosts try --count 3",
+                about=TRY_HOSTS,
+            ),
         ),
-        example="bin/ci hosts prepare --environment production --check",
     ),
     Command(
         "manifests",

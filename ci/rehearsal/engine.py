@@ -16,16 +16,20 @@ from ci.errors import UnavailableError
 from ci.services import find_program
 
 START_SECONDS = 120.0
+SOCKET = "sock"  # in the engine's folder
 
 
 @contextmanager
-def docker_engine() -> Iterator[docker.DockerClient]:
-    """Run dockerd in a temporary folder; it and all that it held are gone after the block.
+def docker_engine(folder: Path | None = None) -> Iterator[docker.DockerClient]:
+    """Run dockerd in a folder of its own; it and all that it held are gone after the block.
 
     It makes no bridge, no firewall rule and no forwarding: `docker build` and `docker run` have
     no network. Networks that a caller makes are bridges whose containers reach one another and
     this machine, and their published ports are carried by a process: enough for a rehearsal, and
     nothing that could be pulled from outside by mistake is.
+
+    Args:
+        folder: One that does not exist yet, with a short path; None: a temporary one.
 
     Raises:
         UnavailableError: dockerd is not installed, this is not root, or it does not start.
@@ -36,7 +40,10 @@ def docker_engine() -> Iterator[docker.DockerClient]:
     if os.geteuid() != 0:
         raise UnavailableError("A Docker engine of our own needs root; run it as root.")
     # A socket's path must be short, and the engine leaves mounts below its folder until it ends.
-    folder = Path(tempfile.mkdtemp(prefix="pc-docker-"))
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="pc-docker-"))
+    else:
+        folder.mkdir()  # all of it is removed: nobody else's things may be in it
     try:
         with _running(_command(program, folder), folder) as client:
             yield client
@@ -44,11 +51,16 @@ def docker_engine() -> Iterator[docker.DockerClient]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def address(folder: Path) -> str:
+    """How clients name the engine of a folder: the value of DOCKER_HOST."""
+    return f"unix://{folder / SOCKET}"
+
+
 def _command(program: Path, folder: Path) -> list[str]:
     places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
     return [
         str(program),
-        f"--host=unix://{folder}/sock",
+        f"--host={address(folder)}",
         *(f"--{option}={folder}/{name}" for option, name in places.items()),
         "--bridge=none",
         "--iptables=false",
@@ -59,7 +71,8 @@ def _command(program: Path, folder: Path) -> list[str]:
 @contextmanager
 def _running(command: list[str], folder: Path) -> Iterator[docker.DockerClient]:
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        # A session of its own: a Ctrl-C is for whoever removes what the engine holds, not for it.
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     client = None
     try:
         client = _answering(process, folder)
@@ -76,8 +89,8 @@ def _answering(process: subprocess.Popen[bytes], folder: Path) -> docker.DockerC
     while process.poll() is None and time.monotonic() < deadline:
         # A client cannot be closed when it finds nobody, so the socket is knocked at first.
         with socket.socket(socket.AF_UNIX) as knock:
-            if knock.connect_ex(f"{folder}/sock") == 0:
-                return docker.DockerClient(base_url=f"unix://{folder}/sock", timeout=300)
+            if knock.connect_ex(str(folder / SOCKET)) == 0:
+                return docker.DockerClient(base_url=address(folder), timeout=300)
         time.sleep(0.02)
     said = (folder / "log").read_text(errors="replace")[-4000:]
     raise UnavailableError(f"dockerd did not start:\n{said}")

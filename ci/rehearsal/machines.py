@@ -3,7 +3,6 @@
 import contextlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -14,7 +13,6 @@ from ci.rehearsal import host_image
 
 BOOT_SECONDS = 120.0  # a boot takes seconds; a busy machine makes it many more
 LABEL = "pushcart.rehearsal"
-CONTROL_GROUPS = Path("/sys/fs/cgroup")
 SHOPPERS = 8080  # where a host's proxy listens
 # Root without CAP_SYS_RESOURCE (itself in a container, or on some build machines) may not start a
 # privileged container; systemd and dockerd also live with these.
@@ -88,6 +86,7 @@ def _host_config(engine: docker.DockerClient, host: Host, rights: dict[str, Any]
         port_bindings=published,
         tmpfs={"/run": "mode=755", "/run/lock": "", "/tmp": "exec"},  # noqa: S108
         network_mode=host.network,
+        cgroupns="private",  # else what ran on a host leaves its groups on this machine
         **rights,
     )
     # systemd and dockerd need all of /proc and /sys; the library has no word for it.
@@ -131,19 +130,9 @@ def public_key(engine: docker.DockerClient, host: Host) -> str:
 def remove(engine: docker.DockerClient, host: Host) -> None:
     """Remove a host and its disk, as far as they exist."""
     with contextlib.suppress(NotFound):
-        known = engine.api.inspect_container(host.container)["Id"]
-        engine.api.remove_container(known, force=True, v=True)
-        _remove_groups(known)
+        engine.api.remove_container(host.container, force=True, v=True)
     with contextlib.suppress(NotFound):
         engine.api.remove_volume(host.container, force=True)
-
-
-def _remove_groups(container: str) -> None:
-    """Remove what a killed systemd left of its groups in version 1's hierarchies, where it may."""
-    for top in CONTROL_GROUPS.glob(f"*/docker/{container}"):
-        for folder in [*sorted(top.rglob("*/"), reverse=True), top]:  # deepest first
-            with contextlib.suppress(OSError):
-                folder.rmdir()
 
 
 def _say(engine: docker.DockerClient, host: Host, command: str) -> str:

@@ -11,19 +11,26 @@ from ci.errors import UnavailableError
 ROUTES = Path("/proc/net/route")
 
 
-def free_network(seed: int | None = None) -> IPv4Network:
+def free_network(routes: str | None = None) -> IPv4Network:
     """A /24 of 10.0.0.0/8 that no route of this machine overlaps.
 
+    By chance, so that two rehearsals that start at once do not choose the same.
+
     Args:
-        seed: Two at the same time ask for different ones; None: by chance.
+        routes: The kernel's table; None: as it is now.
+
+    Raises:
+        UnavailableError: Routes cover all of it.
     """
-    used = _routes(ROUTES.read_text())
-    chance = random.Random(seed)  # noqa: S311  no secret
-    for _ in range(1000):
-        net = IPv4Network((f"10.{chance.randrange(64, 255)}.{chance.randrange(256)}.0", 24))
+    used = _destinations(ROUTES.read_text() if routes is None else routes)
+    every = list(IPv4Network("10.0.0.0/8").subnets(new_prefix=24))
+    for net in random.sample(every, 1000):
         if not any(net.overlaps(other) for other in used):
             return net
-    raise UnavailableError(f"The routes of this machine leave no /24 of 10.0.0.0/8: {used}")
+    raise UnavailableError(
+        "A rehearsal needs a free /24 of 10.0.0.0/8, and this machine has routes to all of it: "
+        + ", ".join(map(str, used))
+    )
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -33,7 +40,7 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def _routes(table: str) -> list[IPv4Network]:
+def _destinations(table: str) -> list[IPv4Network]:
     """Destinations of the kernel's table; the default route is everybody's, so it is left out."""
     words = [line.split() for line in table.splitlines()[1:]]
     found = [(_dotted(line[1]), _dotted(line[7])) for line in words if line[7] != "00000000"]

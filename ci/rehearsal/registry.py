@@ -126,7 +126,11 @@ def _running(registry: ContainerRegistry, settings: Path) -> Iterator[None]:
     with registry.log.open("wb") as log:
         command = [_program("docker-registry"), "serve", str(settings)]
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={"OTEL_TRACES_EXPORTER": "none"}
+            command,
+            stdout=log,
+            stderr=log,
+            env={"OTEL_TRACES_EXPORTER": "none"},
+            start_new_session=True,  # a Ctrl-C is not for it
         )
     try:
         _wait(process, registry)

@@ -30,6 +30,20 @@ def run(config: Config, action: str, private: Path, override: bool = False) -> N
     """
     del action  # there is one
     place = private.expanduser().absolute()
+    keyid, public = new_pair(config, place, override=override)
+    kind = OVERRIDE_KEYS if override else RELEASE_KEYS
+    variable = config.signing.override_key_env if override else config.signing.key_env
+    say(f"key       {keyid[:16]}…, for {kind} statements")
+    say(f"private   {place}: `export {variable}={place}`, or a secret file of the build server")
+    say(f"public    {public}: commit it, then run `bin/ci hosts prepare`")
+
+
+def new_pair(config: Config, place: Path, *, override: bool = False) -> tuple[str, Path]:
+    """Write a new private key and its public part; returns the key's id and the public file.
+
+    Raises:
+        UsageError: The private file exists, would be committed, or cannot be written.
+    """
     refuse_committed(place)
     key = Ed25519PrivateKey.generate()
     form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -42,10 +56,7 @@ def run(config: Config, action: str, private: Path, override: bool = False) -> N
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     write_atomically(public, pem.decode())
-    variable = config.signing.override_key_env if override else config.signing.key_env
-    say(f"key       {keyid[:16]}…, for {kind} statements")
-    say(f"private   {place}: `export {variable}={place}`, or a secret file of the build server")
-    say(f"public    {public}: commit it, then run `bin/ci hosts prepare`")
+    return keyid, public
 
 
 def refuse_committed(place: Path) -> None:

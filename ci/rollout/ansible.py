@@ -159,13 +159,14 @@ def _runner(
     words = ["--extra-vars", f"@{variables}"]
     words += ["--limit", ",".join(play.limit)] if play.limit else []
     words += ["--check"] if play.is_check else []
+    environment = _environment(config, folder)  # reads a variable that Ansible does not get
     with _only(KEPT):  # ansible-runner takes the whole environment over
         runner = init_runner(
             private_data_dir=str(folder),
             project_dir=str(ROOT),
             playbook=play.playbook,
             inventory=str(inventory),
-            envvars=_environment(config, folder),
+            envvars=environment,
             cmdline=" ".join(words),
             quiet=True,
             timeout=LONGEST_SECONDS,

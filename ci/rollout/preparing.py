@@ -17,11 +17,6 @@ from serving.host.statement import StatementError, trusted_keys
 EVERYWHERE = ("0.0.0.0", "*", "::", "")  # noqa: S104  what a person may have written
 
 
-def run(config: Config, action: str, check: bool = False) -> None:
-    """`bin/ci hosts ACTION`."""
-    ACTIONS[action](config, check=check)
-
-
 def prepare(config: Config, *, check: bool = False) -> None:
     """Install the engine, the proxy, the host program and the public keys; idempotent.
 
@@ -98,6 +93,3 @@ def _variables(config: Config) -> dict[str, Any]:
         "proxy_map": values["proxy_map"],
         "proxy_configuration": door(config, name),
     }
-
-
-ACTIONS = {"prepare": prepare}

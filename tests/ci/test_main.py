@@ -77,3 +77,28 @@ def test_help_of_keys_tells_how_they_are_changed(capsys):
     printed = capsys.readouterr().out
     assert printed.index("make the next one") < printed.index("trust both")
     assert printed.index("trust both") < printed.index("remove the old .pub")
+
+
+def test_an_action_has_its_own_help_and_options(capsys):
+    assert main(["hosts", "--help"]) == 0
+    actions = capsys.readouterr().out
+    assert "prepare" in actions
+    assert "--check" not in actions
+    assert main(["hosts", "prepare", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "usage: bin/ci hosts prepare [--environment NAME] [--check]" in printed
+
+
+@pytest.mark.parametrize("words", [["hosts"], ["hosts", "prepair"], ["hosts", "prepare", "--chek"]])
+def test_a_mistaken_action_is_usage_and_says_what_there_is(words, capsys):
+    assert main(words) == 2
+    printed = capsys.readouterr().err
+    assert "bin/ci hosts" in printed
+    assert words[-1] in printed or "ACTION" in printed
+
+
+def test_an_action_is_called_with_its_own_options(tmp_path, capsys):
+    settings = tmp_path / "pipeline.toml"
+    settings.write_text("[environments.local]\n")
+    assert main(["--config", str(settings), "hosts", "prepare", "--check"]) == 2
+    assert "[environments.local] target = 'process' has no hosts" in capsys.readouterr().err
