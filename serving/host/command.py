@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from serving.host import orders, record, releases
+from serving.host import orders, outbox, record, releases
 from serving.host.calls import CallError, call
 from serving.host.container_host import ContainerHost
 from serving.host.control import Caller, RefusedOrderError
@@ -50,6 +50,7 @@ class Settings:
         proxy_map_name: The same file as the proxy calls it; "": by the same path.
         address: Where this machine reaches the public port.
         builds_here: Whether this machine makes releases for itself (target `compose`).
+        ledger: The file that finished rollouts are told to; "": whoever asks reads the record.
     """
 
     shop: str
@@ -62,6 +63,7 @@ class Settings:
     proxy_map_name: str = ""
     address: str = LOOPBACK
     builds_here: bool = False
+    ledger: str = ""
 
     @property
     def proxy(self) -> Proxy:
@@ -93,8 +95,8 @@ def open_host(settings: Settings) -> ContainerHost:
 
 
 @contextlib.contextmanager
-def owned(settings: Settings) -> Iterator[ContainerHost]:
-    """The host, held against any other rollout, and put right after one that was killed.
+def locked(settings: Settings) -> Iterator[ContainerHost]:
+    """The host, held against any other rollout.
 
     Raises:
         RefusedOrderError: Another rollout is under way here.
@@ -103,11 +105,25 @@ def owned(settings: Settings) -> Iterator[ContainerHost]:
     home.mkdir(parents=True, exist_ok=True)
     lock = own(home / LOCK, LOCK_SECONDS)
     try:
-        host = open_host(settings)
-        asyncio.run(recover(host))
-        yield host
+        yield open_host(settings)
     finally:
         os.close(lock)
+
+
+@contextlib.contextmanager
+def owned(settings: Settings) -> Iterator[ContainerHost]:
+    """The host, held against any other rollout, and put right after one that was killed.
+
+    Raises:
+        RefusedOrderError: Another rollout is under way here.
+    """
+    with locked(settings) as host:
+        try:
+            asyncio.run(recover(host))
+            yield host
+        finally:
+            if settings.ledger and outbox.report(host.record, Path(settings.ledger)):
+                host.save()
 
 
 def status(settings: Settings, _: argparse.Namespace, __: Caller) -> Answer:
@@ -161,6 +177,7 @@ def deploy(settings: Settings, options: argparse.Namespace, caller: Caller) -> A
 def rollback(settings: Settings, options: argparse.Namespace, caller: Caller) -> Answer:
     """Go back to a release that is still here; nothing is pulled."""
     with owned(settings) as host:
+        _require_whole(host, options.key)
         return _change(host, _request("rollback", options), caller)
 
 
@@ -168,6 +185,24 @@ def _request(kind: Literal["deploy", "rollback"], options: argparse.Namespace) -
     return Request(
         kind, options.key, options.who, options.commit, options.rollout, options.approved_by
     )
+
+
+def _require_whole(host: ContainerHost, key: str) -> None:
+    """See that the images of a release are still here; by their digests, they are what they were.
+
+    Raises:
+        RefusedOrderError: One is not, or the release is not.
+    """
+    try:
+        placed = releases.load(host.home, key)
+    except releases.ReleaseError as error:
+        raise RefusedOrderError("missing", str(error)) from error
+    if gone := [image for image in placed.images.values() if not orders.is_here(image)]:
+        raise RefusedOrderError(
+            "missing",
+            f"release {placed.model_version} is not on this host any more: its image {gone[0]} "
+            "was removed; deploy it again",
+        )
 
 
 def _change(host: ContainerHost, request: Request, caller: Caller) -> Answer:
@@ -211,8 +246,16 @@ def repair(settings: Settings, _: argparse.Namespace, __: Caller) -> Answer:
         return {"live": live.model_version if live else None}
 
 
+def stop(settings: Settings, _: argparse.Namespace, __: Caller) -> Answer:
+    """End both colours; the record goes on to name the live one, and `repair` brings it back."""
+    with locked(settings) as host:
+        for colour in host.record.colours.values():
+            asyncio.run(host.stop(colour))
+        return {"stopped": [*host.record.colours]}
+
+
 COMMANDS: Final[dict[str, Callable[[Settings, argparse.Namespace, Caller], Answer]]] = {
-    one.__name__: one for one in (status, accept, deploy, rollback, undo, follow, repair)
+    one.__name__: one for one in (status, accept, deploy, rollback, undo, follow, repair, stop)
 }
 
 

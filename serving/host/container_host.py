@@ -86,6 +86,10 @@ class ContainerHost(Host):
     async def revive(self, colour: Colour) -> None:
         """Start the containers of a colour that do not run; the engine does so after a reboot."""
         await asyncio.to_thread(containers.ensure_network, self.names.network)
+        names = [self.names.container(colour.name, part) for part in PARTS]
+        if not any([await asyncio.to_thread(containers.is_running, name) for name in names]):
+            self.renumber(colour)  # the public port may have been changed meanwhile
+            self.save()
         for container in self._containers(colour).values():
             if not await asyncio.to_thread(containers.is_running, container.name):
                 await asyncio.to_thread(containers.run, container)

@@ -118,7 +118,7 @@ def _expected(placed: Placed, known: Record) -> Expected:
 
 def pull(images: Any, login: Login | None) -> list[str]:
     """Pull the images that are not here; the login is kept for the time of the pull alone."""
-    missing = [image for image in images if not _is_here(image)]
+    missing = [image for image in images if not is_here(image)]
     if not missing:
         return []
     with tempfile.TemporaryDirectory(prefix="pushcart-login-", dir=_memory()) as folder:
@@ -151,7 +151,7 @@ def _memory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  mkdtemp's own name in it
 
 
-def _is_here(image: str) -> bool:
+def is_here(image: str) -> bool:
     """Whether the engine has an image, named `name@sha256:…` or, where it was built here, by id."""
     if "@" in image:
         return bool(containers.docker("image", "ls", "--quiet", "--no-trunc", image).strip())

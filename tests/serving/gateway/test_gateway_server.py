@@ -1,4 +1,4 @@
-"""The gateway of a container, started as its image does: it may answer as of a fixed moment."""
+"""The gateway of a container, started as its image does; it may answer as of a standing moment."""
 
 import http.client
 import json
