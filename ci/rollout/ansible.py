@@ -208,8 +208,8 @@ def _environment(config: Config, folder: Path) -> dict[str, str]:
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "ssh"),
         "ANSIBLE_SSH_COMMON_ARGS": " ".join(options),
         "ANSIBLE_HOME": str(folder / "home"),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
-        "LC_ALL": os.environ.get("LC_ALL") or "C.UTF-8",  # Ansible wants UTF-8
+        "PATH": f"{Path(sys.executable).parent}:{read_variable('PATH') or os.defpath}",
+        "LC_ALL": read_variable("LC_ALL") or "C.UTF-8",  # Ansible wants UTF-8
     }
     return {**found, **({"ANSIBLE_PRIVATE_KEY_FILE": key} if key else {})}
 

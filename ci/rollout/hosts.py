@@ -4,14 +4,13 @@ Each host keeps its own record, which is the truth; what is known here is what t
 """
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ci.config import Config, user_name
+from ci.config import Config, read_variable, user_name
 from ci.errors import (
     PushcartError,
     RefusedError,
@@ -54,7 +53,7 @@ class Rollout:
             "--who": user_name(),
             "--commit": self.commit,
             "--rollout": secrets.token_hex(6),
-            "--approved-by": os.environ.get(APPROVED_BY, ""),
+            "--approved-by": read_variable(APPROVED_BY) or "",
             "--reason": reason,
         }
         return {
