@@ -272,7 +272,11 @@ def _hear(event: Event, outcomes: dict[str, Outcome], progress: Progress) -> Non
     if kind == "runner_on_ok":
         _note(outcome, task, result, float(data.get("duration") or 0.0))
     elif kind == "runner_on_unreachable":
-        outcome.is_unreachable, outcome.trouble = True, " ".join(str(result.get("msg")).split())
+        outcome.is_unreachable = True
+        said = " ".join(str(result.get("msg", "")).split())  # silent where the task holds a secret
+        outcome.trouble = (
+            f"SSH does not get through; {said}" if said else "SSH does not get through"
+        )
     elif kind == "runner_on_failed" and not data.get("ignore_errors") and not outcome.trouble:
         outcome.trouble, outcome.refusal = _reason(result)
     if outcome.trouble and kind in ("runner_on_unreachable", "runner_on_failed"):

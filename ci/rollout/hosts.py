@@ -110,7 +110,7 @@ class HostsTarget:
         switched = [
             one.host
             for one in outcomes
-            if not one.trouble and not one.answers.get(DEPLOYED, {}).get("already_live", True)
+            if not one.trouble and not one.answers[DEPLOYED].get("already_live", False)
         ]
         if not switched:
             return []

@@ -135,19 +135,6 @@ class ContainerHost(Host):
         name = self.names.container(colour.name, "gateway")
         raise UnhealthyError(f"the gateway does not answer; see `docker logs {name}`")
 
-    async def verify(self, colour: Colour) -> None:
-        """Ask a colour as on any host, and wait until the proxy's own check finds it ready.
-
-        Raises:
-            UnhealthyError: An answer is wrong, or the proxy does not find it ready.
-        """
-        await super().verify(colour)
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while not await asyncio.to_thread(self.proxy.is_up, colour.name):
-            if time.monotonic() > deadline:
-                raise UnhealthyError(f"the proxy's health check does not find {colour.name} ready")
-            await asyncio.sleep(POLL_SECONDS)
-
     async def switch(self, target: Colour) -> None:
         """Point the proxy at the recorded live colour.
 

@@ -56,10 +56,6 @@ class Proxy:
         draft.chmod(0o644)
         draft.replace(self.map_file)
 
-    def is_up(self, colour: str) -> bool:
-        """Whether the proxy's own health check finds a colour ready."""
-        return any(row["status"].startswith("UP") for row in self._of(colour))
-
     def sessions(self, colour: str) -> int:
         """Requests that a colour is answering now."""
         return sum(int(row["scur"]) for row in self._of(colour))

@@ -145,8 +145,8 @@ def test_the_compose_file_holds_two_hardened_colours(rendered):
         assert gateway["image"] == variable
     # The proxy finds each gateway by its name in the network.
     proxy = (rendered / "compose" / "haproxy.cfg").read_text("utf-8")
-    assert "server gateway gateway-blue:8080 check" in proxy
-    assert "server gateway gateway-green:8080 check" in proxy
+    assert "server gateway gateway-blue:8080 init-addr" in proxy
+    assert "server gateway gateway-green:8080 init-addr" in proxy
 
 
 def test_the_live_colour_is_looked_up_and_nobody_s_before_a_release(rendered):
