@@ -161,9 +161,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
         listening = await control.listen(Path(self.record.sockets) / SOCKET, self.obey)
-        async with self._busy:
-            await recover(self.host)
-            self._report()
+        await self.begin()
         ready()
         live = self.record.live_colour
         serves = f"release {live.model_version}" if live else "the first release to come"
@@ -172,6 +170,16 @@ class Supervisor:
         await self._ended.wait()
         watching.cancel()
         listening.close()
+        await self.end()
+
+    async def begin(self) -> None:
+        """Put the host right after whatever ended the last supervisor."""
+        async with self._busy:
+            await recover(self.host)
+            self._report()
+
+    async def end(self) -> None:
+        """Leave the host, with or without its colours."""
         if self._ends_colours:
             for colour in list(self.record.colours.values()):
                 await self.host.stop(colour)

@@ -7,7 +7,6 @@ where it says. Releases never go back on a host except by a rollback or an undo.
 
 import asyncio
 import contextlib
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -19,6 +18,11 @@ from serving.host.record import Colour, Record, Release
 from serving.host.verification import UnhealthyError
 
 ORDER_TROUBLE = (OSError, RefusedOrderError)
+
+
+def _now() -> float:
+    """Seconds by the event loop's clock."""
+    return asyncio.get_running_loop().time()
 
 
 class AbandonedError(Exception):
@@ -56,7 +60,7 @@ class Rollout:
         self.caller = caller
         self._placed = releases.load(host.home, request.key)
         self._failed_before: dict[str, int] = {}
-        self._started = time.monotonic()
+        self._started = 0.0
         number = max((one.number for one in self.record.history), default=0) + 1
         self.line = Release(
             number=number,
@@ -95,6 +99,7 @@ class Rollout:
         Returns:
             The line of the history; its state is `live`, or `failed` with the reason.
         """
+        self._started = _now()
         self.record.history.append(self.line)
         former = self.record.live_colour
         self._failed_before = await self.host.failed()
@@ -149,8 +154,8 @@ class Rollout:
             return
         self.enter("drain", f"{name}: ending warm release {colour.model_version}")
         patience = self._placed.drain_seconds if self.host.is_running(colour) else 0.0
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
+        deadline = _now() + patience
+        while _now() < deadline:
             if await self.host.connections(colour) == 0:
                 break
             await asyncio.sleep(0.1)
@@ -164,7 +169,7 @@ class Rollout:
         self.tell("confirm", f"port {self.record.port} must answer as this release")
         await self.host.confirm(colour)
         self.line.step = ""
-        self.line.seconds = round(time.monotonic() - self._started, 3)
+        self.line.seconds = round(_now() - self._started, 3)
         self.line.failed_requests = await self._failed_since()
         self.host.save()
 
@@ -186,7 +191,7 @@ class Rollout:
 
     async def _undo(self, former: Colour | None, colour: Colour | None, reason: str) -> None:
         """Put the traffic back where it was and end what was begun."""
-        self.line.seconds = round(time.monotonic() - self._started, 3)
+        self.line.seconds = round(_now() - self._started, 3)
         unfinished = colour or self.record.colours.get(self.line.colour)
         await undo(self.host, self.line, former, unfinished, reason)
         self.line.failed_requests = await self._failed_since()

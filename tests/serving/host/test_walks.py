@@ -1,0 +1,42 @@
+"""Whatever happens to a host of target `process`, a healthy release answers."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.serving.host.machine import Fault
+from tests.serving.host.walk import Walk
+
+
+@contextlib.contextmanager
+def walk(good_releases: int) -> Iterator[Walk]:
+    one = Walk()
+    try:
+        one.begins()
+        for _ in range(good_releases):
+            one.a_good_release()
+        yield one
+        one.hold()
+    finally:
+        one.teardown()
+
+
+def disturbed(happens: Callable[[Walk, int], None], good_releases: int = 2) -> tuple[str, str]:
+    """Disturb something at its first moment, at its second, … until that comes too late.
+
+    Returns:
+        How it ended when it was disturbed, and when it was not.
+    """
+    outcomes: list[str] = []
+    while len(set(outcomes)) < 2:
+        with walk(good_releases) as one:
+            happens(one, len(outcomes) + 1)
+            outcomes.append(one.outcome)
+    return outcomes[0], outcomes[-1]
+
+
+@pytest.mark.parametrize("fault", [Fault.NONE, Fault.WRONG])
+def test_a_deploy_killed_at_any_moment_is_finished_or_undone(fault: Fault):
+    ends = disturbed(lambda one, kill: one.change("deploy", one.place(fault), kill))
+    assert ends == ("killed", "done" if fault is Fault.NONE else "undone")
