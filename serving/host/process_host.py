@@ -242,10 +242,24 @@ class ProcessHost(Host):
             await self.order(target, order="wait")
             for colour in list(self.record.colours.values()):
                 if colour is not target:
-                    with contextlib.suppress(*ORDER_TROUBLE):  # a dead colour answers nobody either
-                        address = f"{LOOPBACK}:{target.gateway_port}"
-                        await self.order(colour, order="relay", address=address)
+                    await self._pass_on(colour, target)
             await self.order(target, order="serve")
+
+    async def _pass_on(self, colour: Colour, target: Colour) -> None:
+        """Let a colour relay to another; one that does not obey must not answer shoppers either."""
+        try:
+            address = f"{LOOPBACK}:{target.gateway_port}"
+            await self.order(colour, order="relay", address=address)
+        except ORDER_TROUBLE:
+            await self.end_process(colour.gateway)
+
+    async def is_serving(self, colour: Colour) -> bool:
+        """Whether a colour runs and its gateway answers shoppers."""
+        with contextlib.suppress(*ORDER_TROUBLE):
+            return self.is_running(colour) and (
+                (await self.order(colour, order="state"))["mode"] == "serving"
+            )
+        return False
 
     async def connections(self, colour: Colour) -> int:
         """Connections that a colour's gateway has open; 0 of a dead one."""

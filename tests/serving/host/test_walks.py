@@ -40,3 +40,11 @@ def disturbed(happens: Callable[[Walk, int], None], good_releases: int = 2) -> t
 def test_a_deploy_killed_at_any_moment_is_finished_or_undone(fault: Fault):
     ends = disturbed(lambda one, kill: one.change("deploy", one.place(fault), kill))
     assert ends == ("killed", "done" if fault is Fault.NONE else "undone")
+
+
+@pytest.mark.parametrize("lost", range(5))
+def test_an_order_lost_in_a_switch_makes_no_release_go_back(lost: int):
+    with walk(good_releases=2) as one:
+        one.a_good_release(lost=lost)
+        # `wait` to the target, `relay` to the other, `serve` to the target
+        assert one.outcome == ("undone" if lost in (0, 2) else "done")
