@@ -132,14 +132,14 @@ class Supervisor:
             self.host.save()
 
     async def watch(self) -> None:
-        """Bring dead processes of the live colour back, ever slower; let a dead warm one go."""
+        """Bring back a live colour that does not serve, ever slower; let a dead warm one go."""
         pause = WATCH_SECONDS
         while True:
             await asyncio.sleep(pause)
             live = self.record.live_colour
             if self._busy.locked() and self._is_switching():
                 continue
-            if live and not self.host.is_running(live):
+            if live and not await self.host.is_serving(live):
                 await restore(self.host, live)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 continue

@@ -231,13 +231,16 @@ async def undo(
     line.state, line.reason = "failed", reason
     if moved:
         _write_back(host.record, former)
+    stays_warm = line.warm and colour and host.is_running(colour)
+    ends = colour if colour and colour.name != host.record.live and not stays_warm else None
+    if ends:
+        ends.state = "starting"  # so that a recovery does not keep it either
     host.save()
     if moved:
         with contextlib.suppress(*ORDER_TROUBLE):  # dead: the watch restarts what is live
             await (host.switch(former) if former else host.forsake())
-    stays_warm = line.warm and colour and host.is_running(colour)
-    if colour and colour.name != host.record.live and not stays_warm:
-        await host.end(colour)
+    if ends:
+        await host.end(ends)
 
 
 def _write_back(known: Record, former: Colour | None) -> None:

@@ -42,9 +42,19 @@ def test_a_deploy_killed_at_any_moment_is_finished_or_undone(fault: Fault):
     assert ends == ("killed", "done" if fault is Fault.NONE else "undone")
 
 
+def test_a_first_release_undone_and_killed_at_any_moment_is_not_kept_warm():
+    ends = disturbed(lambda one, kill: one.a_good_release(kill, lost=0), good_releases=0)
+    assert ends == ("killed", "undone")
+
+
 @pytest.mark.parametrize("lost", range(5))
 def test_an_order_lost_in_a_switch_makes_no_release_go_back(lost: int):
     with walk(good_releases=2) as one:
         one.a_good_release(lost=lost)
         # `wait` to the target, `relay` to the other, `serve` to the target
         assert one.outcome == ("undone" if lost in (0, 2) else "done")
+
+
+def test_an_order_lost_in_a_recovery_is_given_again():
+    # where the kill came before the rollout's first order, the recovery's is lost
+    assert disturbed(lambda one, kill: one.a_good_release(kill, lost=0)) == ("killed", "undone")
