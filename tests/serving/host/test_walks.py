@@ -36,7 +36,7 @@ def disturbed(happens: Callable[[Walk, int], None], good_releases: int = 2) -> t
     return outcomes[0], outcomes[-1]
 
 
-@pytest.mark.parametrize("fault", [Fault.NONE, Fault.WRONG])
+@pytest.mark.parametrize("fault", [Fault.NONE, Fault.WRONG, Fault.DEAF_TO_SERVE, Fault.ILL])
 def test_a_deploy_killed_at_any_moment_is_finished_or_undone(fault: Fault):
     ends = disturbed(lambda one, kill: one.change("deploy", one.place(fault), kill))
     assert ends == ("killed", "done" if fault is Fault.NONE else "undone")
