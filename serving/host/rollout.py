@@ -137,14 +137,14 @@ class Rollout:
         """Whether a colour that holds the release still runs and answers as it must."""
         if held.state != "warm" or not self.host.is_running(held):
             return False
-        self.line.colour = held.name
+        self.line.colour, self.line.warm = held.name, True
         self.enter("verify", f"{held.name} still runs release {held.model_version}")
         try:
             await self.host.verify(held)
         except UnhealthyError as error:
+            self.line.warm = False
             self.caller.say(step="verify", what=f"not healthy any more, starting anew: {error}")
             return False
-        self.line.warm = True
         return True
 
     async def _make_room(self, name: str) -> None:

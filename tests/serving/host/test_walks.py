@@ -58,3 +58,8 @@ def test_an_order_lost_in_a_switch_makes_no_release_go_back(lost: int):
 def test_an_order_lost_in_a_recovery_is_given_again():
     # where the kill came before the rollout's first order, the recovery's is lost
     assert disturbed(lambda one, kill: one.a_good_release(kill, lost=0)) == ("killed", "undone")
+
+
+def test_a_caller_who_hangs_up_at_any_moment_leaves_the_warm_release_warm():
+    ends = disturbed(lambda one, hang_up: one.a_rollback(hang_up=hang_up))
+    assert ends == ("undone", "done")
