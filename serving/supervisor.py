@@ -60,6 +60,7 @@ class Supervisor:
         self._ledger = ledger
         self._made_of = fingerprint()
         self._busy = asyncio.Lock()
+        self._work: asyncio.Task[Any] | None = None
         self._ended = asyncio.Event()
         self._ends_colours = True
         self.is_kept = False
@@ -101,6 +102,7 @@ class Supervisor:
         if self._busy.locked():
             caller.say(step="queue", what="another rollout is under way; waiting for its end")
         async with self._busy:
+            self._work = asyncio.current_task()
             yield
 
     async def _change(self, request: Request, caller: Caller) -> Order:
@@ -179,7 +181,10 @@ class Supervisor:
             self._report()
 
     async def end(self) -> None:
-        """Leave the host, with or without its colours."""
+        """Leave the host, with or without its colours; a rollout under way is broken off."""
+        if self._work and not self._work.done():
+            self._work.cancel()  # it would go on starting what is ended here
+            await asyncio.wait({self._work})
         if self._ends_colours:
             for colour in list(self.record.colours.values()):
                 await self.host.stop(colour)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.serving.host.machine import Fault
-from tests.serving.host.walk import Walk
+from tests.serving.host.walk import LONGEST_ROLLOUT, Walk
 
 
 @contextlib.contextmanager
@@ -63,3 +63,9 @@ def test_an_order_lost_in_a_recovery_is_given_again():
 def test_a_caller_who_hangs_up_at_any_moment_leaves_the_warm_release_warm():
     ends = disturbed(lambda one, hang_up: one.a_rollback(hang_up=hang_up))
     assert ends == ("undone", "done")
+
+
+def test_a_supervisor_told_to_end_during_a_rollout_leaves_no_process():
+    for moment in range(1, LONGEST_ROLLOUT, 2):
+        with walk(good_releases=2) as one:
+            one.it_is_told_to_end_during_a_rollout(moment)
