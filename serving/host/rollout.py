@@ -212,14 +212,19 @@ async def take_back(host: Host, key: str, reason: str) -> bool:
         reason: Why, for the history.
 
     Returns:
-        Whether it was live here.
+        Whether it was live here and is no more.
     """
     live = host.record.live_colour
     line = host.record.latest_of(key)
     if live is None or live.key != key or line is None:
         return False
-    warm = (c for c in host.record.colours.values() if c is not live and host.is_running(c))
-    await undo(host, line, next(warm, None), live, reason)
+    others = (c for c in host.record.colours.values() if c is not live and host.is_running(c))
+    warm, target = next(others, None), host.record.rollback_target()
+    if warm is None and target:  # the release before ended meanwhile: it is started anew
+        line.reason = reason
+        request = Request("rollback", target.key, line.who, "", line.rollout)
+        return (await Rollout(host, request, Caller(lambda _: None)).run()).state == "live"
+    await undo(host, line, warm, live, reason)
     return True
 
 

@@ -69,3 +69,10 @@ def test_a_supervisor_told_to_end_during_a_rollout_leaves_no_process():
     for moment in range(1, LONGEST_ROLLOUT, 2):
         with walk(good_releases=2) as one:
             one.it_is_told_to_end_during_a_rollout(moment)
+
+
+def test_a_release_taken_back_after_a_reboot_makes_room_for_the_one_before():
+    with walk(good_releases=2) as one:
+        one.the_power_fails()
+        one.the_fleet_takes_it_back()
+        assert one.known.live_colour.model_version == 1
