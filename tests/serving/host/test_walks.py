@@ -4,9 +4,19 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.serving.host.machine import Fault
 from tests.serving.host.walk import LONGEST_ROLLOUT, Walk
+
+TestWalk = Walk.TestCase
+TestWalk.settings = settings(
+    max_examples=500,
+    stateful_step_count=10,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @contextlib.contextmanager
