@@ -60,6 +60,7 @@ class Supervisor:
         self._ledger = ledger
         self._made_of = fingerprint()
         self._busy = asyncio.Lock()
+        self._work: asyncio.Task[Any] | None = None
         self._ended = asyncio.Event()
         self._ends_colours = True
         self.is_kept = False
@@ -101,6 +102,7 @@ class Supervisor:
         if self._busy.locked():
             caller.say(step="queue", what="another rollout is under way; waiting for its end")
         async with self._busy:
+            self._work = asyncio.current_task()
             yield
 
     async def _change(self, request: Request, caller: Caller) -> Order:
@@ -132,14 +134,14 @@ class Supervisor:
             self.host.save()
 
     async def watch(self) -> None:
-        """Bring dead processes of the live colour back, ever slower; let a dead warm one go."""
+        """Bring back a live colour that does not serve, ever slower; let a dead warm one go."""
         pause = WATCH_SECONDS
         while True:
             await asyncio.sleep(pause)
             live = self.record.live_colour
             if self._busy.locked() and self._is_switching():
                 continue
-            if live and not self.host.is_running(live):
+            if live and not await self.host.is_serving(live):
                 await restore(self.host, live)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 continue
@@ -161,9 +163,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
         listening = await control.listen(Path(self.record.sockets) / SOCKET, self.obey)
-        async with self._busy:
-            await recover(self.host)
-            self._report()
+        await self.begin()
         ready()
         live = self.record.live_colour
         serves = f"release {live.model_version}" if live else "the first release to come"
@@ -172,6 +172,19 @@ class Supervisor:
         await self._ended.wait()
         watching.cancel()
         listening.close()
+        await self.end()
+
+    async def begin(self) -> None:
+        """Put the host right after whatever ended the last supervisor."""
+        async with self._busy:
+            await recover(self.host)
+            self._report()
+
+    async def end(self) -> None:
+        """Leave the host, with or without its colours; a rollout under way is broken off."""
+        if self._work and not self._work.done():
+            self._work.cancel()  # it would go on starting what is ended here
+            await asyncio.wait({self._work})
         if self._ends_colours:
             for colour in list(self.record.colours.values()):
                 await self.host.stop(colour)

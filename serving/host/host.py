@@ -2,7 +2,6 @@
 
 import abc
 import asyncio
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,9 +136,10 @@ class Host(abc.ABC):
             UnhealthyError: It ended, gave up, or took longer than the release may.
         """
         placed = self.placed(colour)
-        deadline = time.monotonic() + placed.start_timeout_seconds
+        now = asyncio.get_running_loop().time  # the loop's clock: a test may turn it
+        deadline = now() + placed.start_timeout_seconds
         state = "not answering"
-        while time.monotonic() < deadline and not caller.is_gone:
+        while now() < deadline and not caller.is_gone:
             state = await self._model_state(colour, placed) or state
             if state == "AVAILABLE":
                 return

@@ -10,14 +10,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from serving.host import control, processes
 from serving.host.control import RefusedOrderError
 from serving.host.host import LOOPBACK, POLL_SECONDS, SOURCES, Host
-from serving.host.processes import ProcessIdentity, is_alive
+from serving.host.processes import ProcessIdentity
 from serving.host.record import Colour, Record
 from serving.host.verification import UnhealthyError
 
@@ -77,6 +76,8 @@ class ProcessHost(Host):
         traffic: Held while traffic moves from colour to colour.
     """
 
+    is_alive = staticmethod(processes.is_alive)
+
     def __init__(self, home: Path, known: Record, listener: socket.socket) -> None:
         super().__init__(home, known)
         self.listener = listener
@@ -106,12 +107,12 @@ class ProcessHost(Host):
 
     async def revive(self, colour: Colour) -> None:
         """Start the processes of a colour that ended."""
-        if not is_alive(colour.model) and not is_alive(colour.gateway):
+        if not self.is_alive(colour.model) and not self.is_alive(colour.gateway):
             self.renumber(colour)  # after a reboot others may have the ports
-        if not is_alive(colour.model):
+        if not self.is_alive(colour.model):
             log.warning("starting the model server of %s", colour.name)
             self.start_model(colour)
-        if not is_alive(colour.gateway):
+        if not self.is_alive(colour.gateway):
             log.warning("starting the gateway of %s", colour.name)
             self.start_gateway(colour)
 
@@ -185,8 +186,9 @@ class ProcessHost(Host):
         Raises:
             UnhealthyError: It ended or took too long.
         """
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while time.monotonic() < deadline:
+        now = asyncio.get_running_loop().time
+        deadline = now() + ANSWER_SECONDS
+        while now() < deadline:
             with contextlib.suppress(OSError):
                 await self.order(colour, order="state")
                 return
@@ -204,7 +206,7 @@ class ProcessHost(Host):
 
     def _require_alive(self, colour: Colour, identity: ProcessIdentity | None, part: str) -> None:
         self.reap()
-        if not is_alive(identity):
+        if not self.is_alive(identity):
             path = self.log_of(colour, part)
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
             raise UnhealthyError(
@@ -222,7 +224,7 @@ class ProcessHost(Host):
     def is_running(self, colour: Colour) -> bool:
         """Whether both processes of a colour live."""
         self.reap()
-        return is_alive(colour.model) and is_alive(colour.gateway)
+        return self.is_alive(colour.model) and self.is_alive(colour.gateway)
 
     async def switch(self, target: Colour) -> None:
         """Move the traffic to the recorded live colour; nothing is lost, nothing goes back.
@@ -240,10 +242,24 @@ class ProcessHost(Host):
             await self.order(target, order="wait")
             for colour in list(self.record.colours.values()):
                 if colour is not target:
-                    with contextlib.suppress(*ORDER_TROUBLE):  # a dead colour answers nobody either
-                        address = f"{LOOPBACK}:{target.gateway_port}"
-                        await self.order(colour, order="relay", address=address)
+                    await self._pass_on(colour, target)
             await self.order(target, order="serve")
+
+    async def _pass_on(self, colour: Colour, target: Colour) -> None:
+        """Let a colour relay to another; one that does not obey must not answer shoppers either."""
+        try:
+            address = f"{LOOPBACK}:{target.gateway_port}"
+            await self.order(colour, order="relay", address=address)
+        except ORDER_TROUBLE:
+            await self.end_process(colour.gateway)
+
+    async def is_serving(self, colour: Colour) -> bool:
+        """Whether a colour runs and its gateway answers shoppers."""
+        with contextlib.suppress(*ORDER_TROUBLE):
+            return self.is_running(colour) and (
+                (await self.order(colour, order="state"))["mode"] == "serving"
+            )
+        return False
 
     async def connections(self, colour: Colour) -> int:
         """Connections that a colour's gateway has open; 0 of a dead one."""
@@ -264,9 +280,13 @@ class ProcessHost(Host):
 
     async def stop(self, colour: Colour) -> None:
         """End a colour's processes; the record goes on to name it."""
-        await asyncio.to_thread(processes.end, colour.gateway)
-        await asyncio.to_thread(processes.end, colour.model)
+        await self.end_process(colour.gateway)
+        await self.end_process(colour.model)
         self.reap()
+
+    async def end_process(self, identity: ProcessIdentity | None) -> None:
+        """End a process, if it still runs."""
+        await asyncio.to_thread(processes.end, identity)
 
     def reap(self) -> None:
         """Take note of children that ended."""
@@ -285,7 +305,7 @@ def find_listener(known: Record) -> socket.socket:
         OSError: No port is free.
     """
     for colour in sorted(known.colours.values(), key=lambda one: one.name != known.live):
-        if is_alive(colour.gateway):
+        if processes.is_alive(colour.gateway):
             with contextlib.suppress(*ORDER_TROUBLE):
                 path = Path(known.sockets) / f"{colour.name}.sock"
                 return socket.socket(fileno=control.ask(path, {"order": "listener"})["descriptor"])

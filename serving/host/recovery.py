@@ -2,9 +2,10 @@
 
 import logging
 
-from serving.host.control import RefusedOrderError
+from serving.host.control import Caller, RefusedOrderError
 from serving.host.host import Host
 from serving.host.record import Colour
+from serving.host.rollout import undo
 from serving.host.verification import UnhealthyError
 
 log = logging.getLogger(__name__)
@@ -17,13 +18,34 @@ async def recover(host: Host) -> None:
             line.state = "failed"
             line.reason = f"interrupted in the step `{line.step or 'begin'}`"
     for colour in list(host.record.colours.values()):
-        is_kept = colour.state == "warm" and host.is_running(colour)
-        if colour.name != host.record.live and not is_kept:
+        if colour.state == "starting":
             await host.end(colour)
     host.save()
     live = host.record.live_colour
     if live:
         await restore(host, live)
+        await _finish(host, live)
+    for colour in list(host.record.colours.values()):
+        if colour.name != host.record.live and not host.is_running(colour):
+            await host.end(colour)
+
+
+async def _finish(host: Host, live: Colour) -> None:
+    """Confirm the live release, or undo it, where its rollout was broken off before it did so."""
+    line = host.record.latest_of(live.key)
+    if line is None or not line.step:
+        return
+    try:
+        await host.model_available(live, Caller(lambda _: None))
+        await host.confirm(live)
+        line.step = ""
+        host.save()
+    except UnhealthyError as error:
+        former = next((c for c in host.record.colours.values() if c is not live), None)
+        reason = f"interrupted in the step `{line.step}`; afterwards: {error}"
+        await undo(host, line, former, live, reason)
+        if former:
+            await restore(host, former)
 
 
 async def restore(host: Host, live: Colour) -> None:

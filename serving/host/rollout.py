@@ -7,7 +7,6 @@ where it says. Releases never go back on a host except by a rollback or an undo.
 
 import asyncio
 import contextlib
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -19,6 +18,11 @@ from serving.host.record import Colour, Record, Release
 from serving.host.verification import UnhealthyError
 
 ORDER_TROUBLE = (OSError, RefusedOrderError)
+
+
+def _now() -> float:
+    """Seconds by the event loop's clock."""
+    return asyncio.get_running_loop().time()
 
 
 class AbandonedError(Exception):
@@ -56,7 +60,7 @@ class Rollout:
         self.caller = caller
         self._placed = releases.load(host.home, request.key)
         self._failed_before: dict[str, int] = {}
-        self._started = time.monotonic()
+        self._started = 0.0
         number = max((one.number for one in self.record.history), default=0) + 1
         self.line = Release(
             number=number,
@@ -95,6 +99,7 @@ class Rollout:
         Returns:
             The line of the history; its state is `live`, or `failed` with the reason.
         """
+        self._started = _now()
         self.record.history.append(self.line)
         former = self.record.live_colour
         self._failed_before = await self.host.failed()
@@ -132,14 +137,14 @@ class Rollout:
         """Whether a colour that holds the release still runs and answers as it must."""
         if held.state != "warm" or not self.host.is_running(held):
             return False
-        self.line.colour = held.name
+        self.line.colour, self.line.warm = held.name, True
         self.enter("verify", f"{held.name} still runs release {held.model_version}")
         try:
             await self.host.verify(held)
         except UnhealthyError as error:
+            self.line.warm = False
             self.caller.say(step="verify", what=f"not healthy any more, starting anew: {error}")
             return False
-        self.line.warm = True
         return True
 
     async def _make_room(self, name: str) -> None:
@@ -149,8 +154,8 @@ class Rollout:
             return
         self.enter("drain", f"{name}: ending warm release {colour.model_version}")
         patience = self._placed.drain_seconds if self.host.is_running(colour) else 0.0
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
+        deadline = _now() + patience
+        while _now() < deadline:
             if await self.host.connections(colour) == 0:
                 break
             await asyncio.sleep(0.1)
@@ -164,7 +169,7 @@ class Rollout:
         self.tell("confirm", f"port {self.record.port} must answer as this release")
         await self.host.confirm(colour)
         self.line.step = ""
-        self.line.seconds = round(time.monotonic() - self._started, 3)
+        self.line.seconds = round(_now() - self._started, 3)
         self.line.failed_requests = await self._failed_since()
         self.host.save()
 
@@ -186,7 +191,7 @@ class Rollout:
 
     async def _undo(self, former: Colour | None, colour: Colour | None, reason: str) -> None:
         """Put the traffic back where it was and end what was begun."""
-        self.line.seconds = round(time.monotonic() - self._started, 3)
+        self.line.seconds = round(_now() - self._started, 3)
         unfinished = colour or self.record.colours.get(self.line.colour)
         await undo(self.host, self.line, former, unfinished, reason)
         self.line.failed_requests = await self._failed_since()
@@ -207,14 +212,19 @@ async def take_back(host: Host, key: str, reason: str) -> bool:
         reason: Why, for the history.
 
     Returns:
-        Whether it was live here.
+        Whether it was live here and is no more.
     """
     live = host.record.live_colour
     line = host.record.latest_of(key)
     if live is None or live.key != key or line is None:
         return False
-    warm = (c for c in host.record.colours.values() if c is not live and host.is_running(c))
-    await undo(host, line, next(warm, None), live, reason)
+    others = (c for c in host.record.colours.values() if c is not live and host.is_running(c))
+    warm, target = next(others, None), host.record.rollback_target()
+    if warm is None and target:  # the release before ended meanwhile: it is started anew
+        line.reason = reason
+        request = Request("rollback", target.key, line.who, "", line.rollout)
+        return (await Rollout(host, request, Caller(lambda _: None)).run()).state == "live"
+    await undo(host, line, warm, live, reason)
     return True
 
 
@@ -226,13 +236,16 @@ async def undo(
     line.state, line.reason = "failed", reason
     if moved:
         _write_back(host.record, former)
+    stays_warm = line.warm and colour and host.is_running(colour)
+    ends = colour if colour and colour.name != host.record.live and not stays_warm else None
+    if ends:
+        ends.state = "starting"  # so that a recovery does not keep it either
     host.save()
     if moved:
         with contextlib.suppress(*ORDER_TROUBLE):  # dead: the watch restarts what is live
             await (host.switch(former) if former else host.forsake())
-    stays_warm = line.warm and colour and host.is_running(colour)
-    if colour and colour.name != host.record.live and not stays_warm:
-        await host.end(colour)
+    if ends:
+        await host.end(ends)
 
 
 def _write_back(known: Record, former: Colour | None) -> None:
