@@ -1,7 +1,7 @@
 """Fills the templates of deployment manifests; a value that a template lacks is an error."""
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,5 +23,4 @@ def fill(templates: Path, wanted: Mapping[str, str], values: Mapping[str, Any]) 
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  no HTML; names are checked by the configuration
     )
-    jinja.filters["dirname"] = lambda path: str(PurePosixPath(path).parent)
     return {path: jinja.get_template(f"{name}.j2").render(values) for path, name in wanted.items()}

@@ -36,6 +36,8 @@ def write_card(bundle: Bundle) -> Path:
         "history_length": bundles.LENGTH,
         "frequent_length": bundles.FREQUENT,
         "commit": "c0ffee",
+        "data_digest": "sha256:0",
+        "batch_sizes": [1, 8],
         "tolerance": {"litert": 1e-3, "savedmodel": 1e-4},
         "golden": {
             "requests": requests,

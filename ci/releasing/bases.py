@@ -17,6 +17,7 @@ REPOSITORY = "pushcart-embedded"
 EMBEDDED = "embedded"
 DEBIAN = "debian"
 # NumPy, gRPC and LiteRT are C++; the gateway takes the same, so that a host has it once.
+PROXY_PACKAGES = ("haproxy",)
 DEBIAN_PACKAGES = ("python3", "libstdc++6")
 SERVER_CODE = (
     "serving/__init__.py",
@@ -50,6 +51,15 @@ def gateway_base(engine: docker.DockerClient) -> str:
         UnavailableError: mmdebstrap is not installed or failed.
     """
     return debian_base(engine, DEBIAN_PACKAGES)
+
+
+def proxy_image(engine: docker.DockerClient, name: str) -> str:
+    """The image that `proxy_image` names; "debian" is Debian's HAProxy on that minimal Debian.
+
+    Raises:
+        UnavailableError: It cannot be made.
+    """
+    return debian_base(engine, PROXY_PACKAGES) if name == DEBIAN else name
 
 
 def embedded_base(engine: docker.DockerClient, offline: Path | None = None) -> str:

@@ -7,7 +7,7 @@ from ci.config import Config
 from ci.console import duration, say
 from ci.errors import RefusedError, RolloutUndoneError, UnavailableError, UsageError
 from ci.rollout import ledger
-from ci.rollout.served import Served, url_of
+from ci.rollout.served import Served, url_of, where_logs
 from ci.rollout.targets import Seen, target_of
 from serving.host.record import VERIFIED, Record, Release
 
@@ -105,7 +105,7 @@ def _silent(config: Config, seen: Seen) -> str:
     where = ", ".join(filter(None, [seen.host, url_of(seen.record) if seen.record else ""]))
     return (
         f"{should} should be live at {where}, but {_says(seen)} there. "
-        f"Run `bin/ci serve`; the logs are in {config.environment_state() / 'logs'}."
+        f"Run `bin/ci serve`; {where_logs(config)}."
     )
 
 

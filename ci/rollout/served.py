@@ -49,6 +49,14 @@ def ask_served(known: Record | None) -> Served | None:
     return Served(int(body["model_version"]), str(body["digest"]), url_of(known))
 
 
+def where_logs(config: Config) -> str:
+    """Where the words of what serves are kept, as the end of a message."""
+    if config.environment.target == "process":
+        return f"the logs are in {config.environment_state() / 'logs'}"
+    names = f"{config.shop.name}-{config.options.environment}"
+    return f"the logs are in `docker logs {names}-<colour>-model` and `…-gateway`"
+
+
 def wait_served(config: Config, digest: str) -> Served:
     """Wait until the public endpoint answers as a release that should be live already.
 
@@ -61,21 +69,26 @@ def wait_served(config: Config, digest: str) -> Served:
         if time.monotonic() > deadline or known is None:
             raise UnavailableError(
                 f"{url_of(known) if known else 'The endpoint'} should answer as {digest}, but "
-                f"{f'{served.digest} does' if served else 'nobody does'}. See `bin/ci status` and "
-                f"{config.environment_state() / 'logs'}."
+                f"{f'{served.digest} does' if served else 'nobody does'}. See `bin/ci status`; "
+                f"{where_logs(config)}."
             )
         time.sleep(POLL_SECONDS)
         known = find_record(config)
     return served
 
 
-def example(home: Path, served: Served) -> dict[str, Any]:
+def example(home: Path, served: Served, key: str = "") -> dict[str, Any]:
     """One shopper's recommendations, asked at the public endpoint as a shop would.
+
+    Args:
+        home: Folder of the environment.
+        served: What answers there.
+        key: The release's key, where that is more than the bundle's digest.
 
     Raises:
         RolloutUndoneError: The endpoint does not answer as the release must.
     """
-    placed = releases.load(home, served.digest)
+    placed = releases.load(home, key or served.digest)
     address = served.url.removeprefix("http://")
     try:
         return verify_gateway(address, placed, placed.example_user)

@@ -107,6 +107,7 @@ class Target(Protocol):
 
 TARGETS: Final = {
     "process": "ci.rollout.process:ProcessTarget",
+    "compose": "ci.rollout.compose:ComposeTarget",
     "hosts": "ci.rollout.hosts:HostsTarget",
 }
 
@@ -123,11 +124,6 @@ def target_of(config: Config) -> Target:
             f"[environments.{config.options.environment}] is rolled out by its cluster: "
             f"`bin/ci manifests --environment {config.options.environment} | kubectl apply "
             "--filename=-` (docs/kubernetes.md)."
-        )
-    if name not in TARGETS:
-        raise UsageError(
-            f"[environments.{config.options.environment}] target = {name!r} "
-            f"cannot be deployed to from here; allowed: {', '.join(map(repr, TARGETS))}."
         )
     module, _, kind = TARGETS[name].partition(":")
     target: Target = getattr(importlib.import_module(module), kind)()

@@ -6,6 +6,7 @@ from typing import Any
 from ci import systemd
 from ci.config import PROJECT, TASK, Config
 from ci.kubernetes import rendering
+from ci.rollout.proxy_container import INSIDE, MAP, SOCKET
 from ci.templating import fill
 from ci.workspace import Workspace
 
@@ -17,11 +18,11 @@ BY_TARGET: dict[str, Callable[[Config, str], dict[str, str]]] = {
     "process": lambda config, environment: {
         f"systemd/{systemd.unit_of(config, environment)}": "systemd.service"
     },
-    "compose": lambda _, __: {"compose.yaml": "compose.yaml", "haproxy.cfg": "haproxy.cfg"},
+    "compose": lambda _, __: {"haproxy.cfg": "haproxy.cfg"},
     "hosts": lambda _, __: {"haproxy.cfg": "haproxy.cfg"},
     "kubernetes": lambda _, environment: rendering.files(environment),
 }
-GATEWAY_PORT = 8080
+WITH_LOOPBACK = ("127.0.0.1", "0.0.0.0", "*", "")  # noqa: S104  what a person may have written
 
 
 def run(config: Config, workspace: Workspace) -> str:
@@ -72,8 +73,6 @@ def _values(
         "batch_sizes": card["batch_sizes"],
         "batch_timeout_micros": serving.batch_timeout_micros,
         "batch_threads": serving.batch_threads,
-        "drain_seconds": serving.drain_seconds,
-        "proxy_image": serving.proxy_image,
     }
 
 
@@ -87,17 +86,19 @@ def door_values(config: Config, environment: str) -> dict[str, Any]:
     """What the proxy's configuration is rendered from."""
     settings = config.settings.environments[environment]
     port = settings.port
-    inside = settings.target == "compose"  # containers have addresses of their own
+    inside = settings.target == "compose"  # the proxy is a container, on this machine's network
     unit = f"pushcart-{config.shop.name}-{environment}"
+    # A deploy to this machine asks its loopback address, whatever shoppers use.
+    more = f",127.0.0.1:{port}" if inside and settings.bind not in WITH_LOOPBACK else ""
     return {
         "shop": config.shop.name,
         "environment": environment,
         "port": port,
-        "bind": f":{port}" if inside else f"{settings.bind}:{port}",
-        "proxy_socket": "/run/pushcart/proxy.sock" if inside else f"/run/{unit}/proxy.sock",
-        "proxy_map": "/run/pushcart/live.map" if inside else f"/var/lib/{unit}/live.map",
+        "bind": f"{settings.bind}:{port}{more}",
+        "proxy_socket": f"{INSIDE}/{SOCKET}" if inside else f"/run/{unit}/proxy.sock",
+        "proxy_map": f"{INSIDE}/{MAP}" if inside else f"/var/lib/{unit}/live.map",
         "colours": {
-            colour: f"gateway-{colour}:{GATEWAY_PORT}" if inside else f"127.0.0.1:{port + place}"
+            colour: f"127.0.0.1:{port + place}"
             for place, colour in enumerate(("blue", "green"), start=1)
         },
     }

@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from jinja2 import UndefinedError
 
 from ci.config import Options, load_config
@@ -58,7 +57,7 @@ def make_workspace(folder: Path):
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     config, workspace = make_workspace(tmp_path_factory.mktemp("corner"))
-    assert render.run(config, workspace) == "25 files for local, compose, staging, cluster"
+    assert render.run(config, workspace) == "24 files for local, compose, staging, cluster"
     return workspace.path("../manifests")
 
 
@@ -127,26 +126,36 @@ def test_haproxy_refuses_a_broken_configuration(rendered, tmp_path):
     assert check_proxy(broken, tmp_path).returncode != 0
 
 
-def test_the_compose_file_holds_two_hardened_colours(rendered):
-    content = yaml.safe_load((rendered / "compose" / "compose.yaml").read_text("utf-8"))
-    services = content["services"]
-    assert content["name"] == "corner-compose"
-    assert set(services) == {"model-blue", "gateway-blue", "model-green", "gateway-green", "proxy"}
-    for name, service in services.items():
-        assert service["read_only"] is True, name
-        assert service["cap_drop"] == ["ALL"], name
-        assert "ports" not in service or name == "proxy"
-    assert services["proxy"]["ports"] == ["127.0.0.1:8600:8600"]
-    for colour in ("blue", "green"):
-        gateway = services[f"gateway-{colour}"]
-        assert gateway["command"] == [f"--model_address=model-{colour}:8501"]
-        assert gateway["depends_on"] == {f"model-{colour}": {"condition": "service_healthy"}}
-        variable = f"${{{colour.upper()}_GATEWAY_IMAGE:?written by bin/ci deploy}}"
-        assert gateway["image"] == variable
-    # The proxy finds each gateway by its name in the network.
-    proxy = (rendered / "compose" / "haproxy.cfg").read_text("utf-8")
-    assert "server gateway gateway-blue:8080 init-addr" in proxy
-    assert "server gateway gateway-green:8080 init-addr" in proxy
+def test_the_proxy_of_containers_stands_in_front_of_the_same_ports(rendered):
+    """It is a container, so its folder is elsewhere; the rest is as on target hosts."""
+    compose, hosts = (
+        (rendered / name / "haproxy.cfg").read_text("utf-8") for name in ("compose", "staging")
+    )
+    for there, here in (
+        ("environment staging", "environment compose"),
+        ("127.0.0.1:87", "127.0.0.1:86"),
+        ("/run/pushcart-corner-staging/", "/run/pushcart/"),
+        ("/var/lib/pushcart-corner-staging/", "/run/pushcart/"),
+    ):
+        hosts = hosts.replace(there, here)
+    assert compose == hosts
+    assert "stats socket /run/pushcart/proxy.sock mode 600" in compose
+    assert "server gateway 127.0.0.1:8601\n" in compose
+    assert "server gateway 127.0.0.1:8602\n" in compose
+
+
+@pytest.mark.parametrize(
+    ("bind", "said"),
+    [
+        ("127.0.0.1", "127.0.0.1:8600"),
+        ("0.0.0.0", "0.0.0.0:8600"),  # noqa: S104
+        ("192.0.2.7", "192.0.2.7:8600,127.0.0.1:8600"),  # a deploy asks the loopback address
+    ],
+)
+def test_shoppers_reach_it_at_the_address_that_is_set(tmp_path, bind, said):
+    config, _ = make_workspace(tmp_path)
+    config = load_config(config.path, {"environments.compose.bind": bind}, Options())
+    assert f"  bind {said}\n" in render.door(config, "compose")
 
 
 def test_the_live_colour_is_looked_up_and_nobody_s_before_a_release(rendered):

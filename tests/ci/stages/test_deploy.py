@@ -122,12 +122,7 @@ def test_an_unhealthy_release_is_undone(deployed: Shop, capsys):
     assert list(deployed.record.colours) == [deployed.record.live]
 
 
-def test_another_target_is_not_deployed_to_from_here(deployed: Shop, capsys):
-    code = main(
-        [
-            *("--config", str(deployed.config.path)),
-            *("--set", 'environments.local.target="hosts"', "deploy"),
-        ]
-    )
-    assert code == 2
-    assert "target = 'hosts'" in capsys.readouterr().err
+def test_a_cluster_rolls_its_releases_out_by_itself(deployed: Shop, capsys):
+    kind = 'environments.local.target="kubernetes"'
+    assert main(["--config", str(deployed.config.path), "--set", kind, "deploy"]) == 2
+    assert "kubectl apply" in capsys.readouterr().err
