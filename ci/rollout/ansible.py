@@ -189,7 +189,7 @@ def _only(names: Sequence[str]) -> Iterator[None]:
     whole = dict(os.environ)
     try:
         for name in whole.keys() - set(names):
-            del os.environ[name]
+            os.environ.pop(name)
         yield
     finally:
         os.environ.update(whole)
