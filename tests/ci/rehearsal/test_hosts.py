@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import re
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -34,23 +34,35 @@ def rehearsal(engine):
         yield hosts
 
 
-def left_behind() -> dict[str, list[str]]:
-    """What of engines and their hosts can be seen from this machine."""
+def left_behind(folder: Path, addresses: list[str]) -> dict[str, list[str]]:
+    """What of engines in a folder and of their networks can be seen from this machine."""
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    groups = Path("/sys/fs/cgroup").glob("*/docker/*/")
-    temporary = Path(tempfile.gettempdir())
-    folders = [*temporary.glob("pc-docker-*"), *temporary.glob("pushcart-hosts-*")]
-    engines = set()
+    commands = []
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            engines |= set(re.findall(r"pc-docker-\w+", command.read_text(errors="replace")))
+            commands.append(command.read_text(errors="replace"))
     return {
-        "mounts": sorted(place for place in mounts if "pc-docker-" in place),
-        "bridges": sorted(path.name for path in Path("/sys/class/net").glob("br-*")),
-        "groups": sorted(map(str, groups)),
-        "folders": sorted(map(str, folders)),
-        "engines": sorted(engines),
+        "mounts": [place for place in mounts if place.startswith(str(folder))],
+        "processes": [command for command in commands if str(folder) in command],
+        "files": [path.name for path in folder.iterdir()],
+        "networks": [address for address in addresses if is_ours(address)],
     }
+
+
+def is_ours(address: str) -> bool:
+    """Whether this machine has an address."""
+    with socket.socket() as here:
+        try:
+            here.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def groups_of(containers: list[str]) -> list[Path]:
+    """The control groups of containers, as this machine sees them."""
+    every = Path("/sys/fs/cgroup").glob("**/docker/*/")
+    return [path for path in every if path.name in containers]
 
 
 def test_each_host_is_a_machine_of_its_own(rehearsal):
@@ -142,19 +154,29 @@ def test_a_paused_host_hangs_and_goes_on(rehearsal):
     assert hung.communicate(timeout=60)[0] == b"here\n"
 
 
-def test_nothing_is_left_behind_not_even_after_an_error():
-    before = left_behind()
+def test_nothing_is_left_behind_not_even_after_an_error(monkeypatch):
+    folder = Path(tempfile.mkdtemp(prefix="pc-", dir="/tmp"))  # short, for sockets
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    gateways: list[str] = []
+    containers: list[str] = []
     with docker_engine() as engine:
         with pytest.raises(UnavailableError, match="as it must"):
-            fail_on_a_host(engine)
+            fail_on_a_host(engine, gateways, containers)
         assert not engine.containers.list(all=True)
         assert not engine.volumes.list()
         assert {net.name for net in engine.networks.list()} == {"host", "none"}
-    assert left_behind() == before
+    assert not any(left_behind(folder, gateways).values())
+    assert not groups_of(containers)
+    folder.rmdir()
 
 
-def fail_on_a_host(engine: docker.DockerClient) -> None:
+def fail_on_a_host(engine: docker.DockerClient, gateways: list[str], containers: list[str]) -> None:
+    """Break a block of hosts, after noting what can be looked for later."""
     with rehearsal_hosts(engine, 1) as hosts:
+        gateways.append(hosts.gateway)
+        containers.extend(one.id for one in engine.containers.list())
+        assert groups_of(containers)
+        assert all(left_behind(Path(tempfile.gettempdir()), gateways).values())
         hosts.run("host1", TINY)
         hosts.run("host1", f"docker run -d {HARDENED} tiny sleep inf")
         hosts.run("host1", "echo as it must; exit 1")
