@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import tarfile
 import tempfile
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -15,14 +16,25 @@ from docker.errors import APIError, DockerException
 from ci.errors import UnavailableError
 
 Source = Path | bytes
+UNIX = "unix://"
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 
 def find_engine() -> docker.DockerClient | None:
     """The Docker engine that DOCKER_HOST or the default socket names, or None when none answers."""
+    address = docker.utils.kwargs_from_env().get("base_url") or DEFAULT_ADDRESS
+    if address.startswith(UNIX) and not listens(Path(address.removeprefix(UNIX))):
+        return None
     try:
         return docker.from_env()  # asks the engine for its version
     except DockerException:
         return None
+
+
+def listens(place: Path) -> bool:
+    """Whether somebody listens at a Unix socket: a Docker client that finds nobody stays open."""
+    with socket.socket(socket.AF_UNIX) as knock:
+        return knock.connect_ex(str(place)) == 0
 
 
 def build(

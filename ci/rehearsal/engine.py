@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import docker
 
 from ci.errors import UnavailableError
+from ci.images import UNIX, listens
 from ci.services import find_program
 
 START_SECONDS = 120.0
@@ -53,7 +53,7 @@ def docker_engine(folder: Path | None = None) -> Iterator[docker.DockerClient]:
 
 def address(folder: Path) -> str:
     """How clients name the engine of a folder: the value of DOCKER_HOST."""
-    return f"unix://{folder / SOCKET}"
+    return f"{UNIX}{folder / SOCKET}"
 
 
 def _command(program: Path, folder: Path) -> list[str]:
@@ -87,10 +87,8 @@ def _running(command: list[str], folder: Path) -> Iterator[docker.DockerClient]:
 def _answering(process: subprocess.Popen[bytes], folder: Path) -> docker.DockerClient:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        # A client cannot be closed when it finds nobody, so the socket is knocked at first.
-        with socket.socket(socket.AF_UNIX) as knock:
-            if knock.connect_ex(str(folder / SOCKET)) == 0:
-                return docker.DockerClient(base_url=address(folder), timeout=300)
+        if listens(folder / SOCKET):
+            return docker.DockerClient(base_url=address(folder), timeout=300)
         time.sleep(0.02)
     said = (folder / "log").read_text(errors="replace")[-4000:]
     raise UnavailableError(f"dockerd did not start:\n{said}")

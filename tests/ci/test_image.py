@@ -78,9 +78,6 @@ def test_an_altered_bundle_is_refused(bundle, tmp_path):
         image.run(config, workspace)
 
 
-# docker-py leaves its socket open when nobody answers.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_without_an_engine_the_stage_says_so(bundle, tmp_path, monkeypatch):
     """Here it is a note, for an environment with target process; there it is exit 4."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")

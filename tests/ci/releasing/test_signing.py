@@ -123,9 +123,6 @@ def test_without_a_key_no_statement_is_left_of_an_earlier_release(shop, tmp_path
     assert not workspace.path("../statement.json").exists()
 
 
-# docker-py leaves its socket open when nobody answers.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_release_that_hosts_would_refuse_is_told(bundle, tmp_path, monkeypatch):
     monkeypatch.delenv(RELEASE_KEY, raising=False)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
