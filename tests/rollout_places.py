@@ -101,6 +101,7 @@ def of_compose(
     """This machine with a Docker engine; whatever runs there for the shop is ended."""
     shop = open_shop(folder, model, free_ports())
     text = shop.config.path.read_text().replace("[serving]", f"[serving]{CONTAINERS}")
+    text = text.replace('clock = "now"', 'clock = "as_of"')  # the gateway is told of it
     shop.config.path.write_text(f'{text}target = "compose"\n{more}')
     shop = replace(shop, config=load_config(shop.config.path, options=Options()))
     with pytest.MonkeyPatch.context() as patch:

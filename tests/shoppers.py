@@ -91,7 +91,9 @@ def ask_once(connection: http.client.HTTPConnection) -> Asked:
     try:
         connection.request("GET", PATH)
         answer = connection.getresponse()
-        body = json.loads(answer.read())
+        text = answer.read()
+        # A proxy that has nobody behind it says so in HTML.
+        body = json.loads(text) if text.startswith(b"{") else {"error": text.decode()}
         version = int(body.get("model_version", 0))
         return Asked(began, time.monotonic(), answer.status, version, body.get("error", ""))
     except (OSError, http.client.HTTPException) as error:

@@ -13,10 +13,8 @@ import pytest
 
 from ci import registry
 from ci.rollout import ledger
-from tests.docker_engine import docker_engine
 from tests.rollout_places import Place, of_compose, of_process
 from tests.rollout_shop import eventually
-from tests.services import require_service
 from tests.shoppers import Shoppers
 
 
@@ -29,8 +27,7 @@ def place(request, tmp_path_factory, released_model: Path) -> Iterator[Place]:
             one = of_process(folder, released_model)
             held.callback(one.shop.end)
         else:
-            require_service("debian")
-            engine = held.enter_context(docker_engine())
+            engine = request.getfixturevalue("engine")
             one = held.enter_context(of_compose(folder, released_model, engine))
         yield one
 
