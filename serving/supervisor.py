@@ -7,6 +7,7 @@ background. It keeps nothing that its record does not hold: a killed one is foll
 import argparse
 import asyncio
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -33,6 +34,7 @@ OWN_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
+@functools.cache  # of this process: sources that change later are not what it runs
 def fingerprint() -> str:
     """What this supervisor is made of: its interpreter and the sources of its room."""
     whole = hashlib.sha256(sys.executable.encode())
