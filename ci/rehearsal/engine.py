@@ -48,7 +48,15 @@ def docker_engine(folder: Path | None = None) -> Iterator[docker.DockerClient]:
         with _running(_command(program, folder), folder) as client:
             yield client
     finally:
+        _unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unmount(folder: Path) -> None:
+    """Take down what dockerd left: it keeps the mark of the network of `docker run --net=host`."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text("utf-8").splitlines()]
+    for place in reversed([one for one in mounts if Path(one).is_relative_to(folder)]):
+        subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
 
 
 def address(folder: Path) -> str:
