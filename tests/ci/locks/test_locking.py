@@ -184,7 +184,10 @@ def test_what_the_pipeline_imports_is_in_the_lock_it_runs_with():
     assert len(paths - checks) > 50
     assert absent(paths - checks, "ci") == set()
     assert absent(checks, "dev") == set()
-    assert absent(checks, "ci") == {"detect_secrets", "kubernetes_validate"}  # the measure can see a lack
+    assert absent(checks, "ci") == {
+        "detect_secrets",
+        "kubernetes_validate",
+    }  # the measure can see a lack
 
 
 @pytest.mark.parametrize(
