@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from ci.config import PROJECT, Config, read_variable
 from ci.errors import PushcartError, UsageError
+from ci.rollout.targets import Progress
 
 ROOT: Final = PROJECT / "infra" / "ansible"
 # What SSH and Ansible need of this process's environment; a build's secrets are not among it.
@@ -29,7 +30,6 @@ LONGEST_SECONDS: Final = 3600
 RUNS_KEPT: Final = 20
 PREFIX: Final = "pushcart-run-"
 
-Progress = Callable[[dict[str, Any]], None]
 Event = Mapping[str, Any]
 
 
@@ -65,7 +65,6 @@ class Outcome:
         refusal: The host program's word for it; "" where it was not the one to refuse.
         is_unreachable: Whether SSH did not get through.
         changed: Tasks that changed something.
-        seconds: By task, of those that ran on the host.
     """
 
     host: str
@@ -74,7 +73,6 @@ class Outcome:
     refusal: str = ""
     is_unreachable: bool = False
     changed: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -270,23 +268,20 @@ def _hear(event: Event, outcomes: dict[str, Outcome], progress: Progress) -> Non
         return
     result = data.get("res") or {}
     if kind == "runner_on_ok":
-        _note(outcome, task, result, float(data.get("duration") or 0.0))
+        _note(outcome, task, result)
     elif kind == "runner_on_unreachable":
         outcome.is_unreachable = True
         said = " ".join(str(result.get("msg", "")).split())  # silent where the task holds a secret
-        outcome.trouble = (
-            f"SSH does not get through; {said}" if said else "SSH does not get through"
-        )
+        outcome.trouble = "; ".join(filter(None, ["SSH does not get through", said]))
     elif kind == "runner_on_failed" and not data.get("ignore_errors") and not outcome.trouble:
         outcome.trouble, outcome.refusal = _reason(result)
     if outcome.trouble and kind in ("runner_on_unreachable", "runner_on_failed"):
         progress({"host": host, "step": task, "what": outcome.trouble})
 
 
-def _note(outcome: Outcome, task: str, result: Mapping[str, Any], seconds: float) -> None:
+def _note(outcome: Outcome, task: str, result: Mapping[str, Any]) -> None:
     if result.get("changed"):
         outcome.changed.append(task)
-    outcome.seconds[task] = seconds
     answer = _last_line(str(result.get("stdout") or result.get("msg") or ""))
     if isinstance(answer, dict):
         outcome.answers[task] = answer

@@ -54,14 +54,14 @@ class ComposeTarget:
         if removed := done.get("removed"):
             names = ", ".join(map(str, removed))
             progress({"step": "prune", "what": f"removed from this machine: releases {names}"})
-        return [_done(done)]
+        return [Done.told(done)]
 
     def rollback(self, config: Config, goal: Release, progress: Progress) -> list[Done]:
         """Go back to a release whose images are still on this machine."""
         _check_port(config)
         _ensure_proxy(config, progress)
         words = [f"--key={goal.key}", f"--who={user_name()}"]
-        return [_done(_ask(config, progress, "rollback", *words))]
+        return [Done.told(_ask(config, progress, "rollback", *words))]
 
     def wake(self, config: Config, progress: Progress) -> None:
         """Start what is missing of the proxy and of the colour that the record names."""
@@ -193,13 +193,3 @@ def _check_port(config: Config) -> None:
             f"release {served.model_version} is served at {served.url}. Put {known.port} back, or "
             "end it first: `bin/ci serve --stop`, then `bin/ci serve`."
         )
-
-
-def _done(outcome: Mapping[str, Any]) -> Done:
-    return Done(
-        host="",
-        colour=str(outcome.get("colour", "")),
-        seconds=float(outcome.get("seconds", 0.0)),
-        failed_requests=int(outcome.get("failed_requests", 0)),
-        warm=bool(outcome.get("warm", False)),
-    )

@@ -20,24 +20,20 @@ from ci.errors import (
 )
 from ci.rollout import ansible
 from ci.rollout.ansible import Outcome, Play
-from ci.rollout.placing import describe, read_card
+from ci.rollout.local_host import REFUSALS
+from ci.rollout.ordering import images_of, order_of
 from ci.rollout.served import Served
 from ci.rollout.targets import Done, Progress, Seen
 from ci.workspace import Workspace
-from serving.host import orders, record
+from serving.host import record
 from serving.host.record import Release
 from serving.host.releases import Placed
 
 PROGRAM: Final = "/opt/pushcart/pushcart-host"
-# Who approved, as the Jenkinsfile's input step tells.
+# Names who approved, for the ledger; a build server may set it.
 APPROVED_BY: Final = "PUSHCART_APPROVED_BY"
 ASKED, DEPLOYED, RETURNED = "Ask the host program", "Start, verify and switch", "Go back"
 WAKE_SECONDS: Final = 60.0
-ERRORS: Final = {"unavailable": UnavailableError, "owned": UnavailableError} | {
-    "undone": RolloutUndoneError,
-    "refused": RefusedError,
-    "missing": RefusedError,
-}
 
 
 @dataclass(frozen=True)
@@ -76,18 +72,21 @@ class HostsTarget:
         """Ask every host for its record, what runs there and what its public port answers."""
         return [_seen(outcome) for outcome in self._ask(config).values()]
 
-    def _ask(self, config: Config) -> dict[str, Outcome]:
-        play = Play("status.yml", {"release_program": program(config)}, is_kept=False)
+    def _ask(self, config: Config, *hosts: str) -> dict[str, Outcome]:
+        """Ask these hosts, or all of them."""
+        variables = {"release_program": program(config)}
+        play = Play("status.yml", variables, limit=hosts, is_kept=False)
         return ansible.run(config, play, lambda _: None)
 
     def images(self, workspace: Workspace) -> Mapping[str, str]:
         """The images of the release at hand, as hosts pull them."""
-        return {part: one["reference"] for part, one in _release(workspace)["images"].items()}
+        return images_of(workspace)
 
     def deploy(self, config: Config, workspace: Workspace, progress: Progress) -> list[Done]:
         """Roll the release out in batches; where a host fails, the switched ones go back."""
         require_server(config)
-        placed, order = _order(config, workspace)
+        placed, order = order_of(config, workspace)
+        _require_pushed(config, placed)
         rollout = Rollout(placed.key, placed.commit)
         variables = rollout.variables(config)
         play = Play("release.yml", variables, secrets={"release_order": order})
@@ -96,7 +95,7 @@ class HostsTarget:
         if failed:
             back = self._give_back(config, rollout, outcomes.values(), failed, progress)
             raise _error(config, failed, back)
-        return [_done(one, DEPLOYED) for one in outcomes.values()]
+        return [Done.told(one.answers[DEPLOYED], one.host) for one in outcomes.values()]
 
     def _give_back(
         self,
@@ -126,7 +125,7 @@ class HostsTarget:
         if failed := [one for one in outcomes.values() if one.trouble]:
             went = [one.host for one in outcomes.values() if not one.trouble]
             raise _error(config, failed, [], f"{', '.join(went)} went back." if went else "")
-        return [_done(one, RETURNED) for one in outcomes.values()]
+        return [Done.told(one.answers[RETURNED], one.host) for one in outcomes.values()]
 
     def wake(self, config: Config, progress: Progress) -> None:
         """Have every host put itself right by its record, and wait until all of them answer."""
@@ -144,7 +143,7 @@ class HostsTarget:
 
     def example(self, config: Config, served: Served) -> dict[str, Any]:
         """What a host's public port recommends the release's example shopper."""
-        answer = self._ask(config)[served.host].answers.get(ASKED, {})
+        answer = self._ask(config, served.host)[served.host].answers.get(ASKED, {})
         example: dict[str, Any] | None = answer.get("example")
         if example is None:
             raise RolloutUndoneError(
@@ -175,9 +174,7 @@ def require_server(config: Config) -> None:
     Raises:
         UsageError: `[registry] uri` is "" and `--single-machine` was not given.
     """
-    if config.environment.target == "hosts" and not config.registry.uri:
-        if config.options.single_machine:
-            return
+    if not config.registry.uri and not config.options.single_machine:
         raise UsageError(
             f"The environment {config.options.environment} has hosts, but [registry] uri is "
             '"": its models and ledger would be a file of this machine alone. Set '
@@ -186,48 +183,17 @@ def require_server(config: Config) -> None:
         )
 
 
-def _release(workspace: Workspace) -> dict[str, Any]:
-    return workspace.read_json("../release.json", "image")
-
-
-def _order(config: Config, workspace: Workspace) -> tuple[Placed, str]:
-    """The release at hand, and the order that brings it to a host.
+def _require_pushed(config: Config, placed: Placed) -> None:
+    """Images by id are of this machine's engine alone.
 
     Raises:
-        UsageError: A stage before this one has not run, or pushed no image.
-        RefusedError: The images were made of another bundle.
+        UsageError: Hosts could not pull one.
     """
-    from ci.releasing.pushing import read_login  # noqa: PLC0415  the Docker library
-
-    release = _release(workspace)
-    images = {part: str(one["reference"]) for part, one in release["images"].items()}
-    if not images or not all("@" in reference for reference in images.values()):
+    if not all("@" in reference for reference in placed.images.values()):
         raise UsageError(
-            "release.json names no pushed image for hosts to pull. Run `bin/ci image "
-            f"--environment {config.options.environment}` where a Docker engine runs."
+            "release.json names an image that was not pushed, and hosts cannot pull it. Run "
+            f"`bin/ci image --environment {config.options.environment}` where a Docker engine runs."
         )
-    placed = describe(config, workspace, images, release["example_user"])
-    made_of = release["bundles"][placed.task]["digest"]
-    if made_of != placed.digest:
-        raise RefusedError(
-            f"The images were made of the bundle {made_of}, the bundle at hand is {placed.digest}. "
-            "Run `bin/ci image` again."
-        )
-    login = read_login(config)
-    if login:
-        login["registry"] = registry_host(config)
-    text = orders.as_json(
-        placed=vars(placed),
-        card=read_card(workspace, placed.model_version),
-        statement=workspace.find_json("../statement.json"),
-        login=login,
-    )
-    return placed, text
-
-
-def registry_host(config: Config) -> str:
-    """Host and port of the registry of images."""
-    return config.images.registry.partition("/")[0]
 
 
 def _seen(outcome: Outcome) -> Seen:
@@ -242,17 +208,6 @@ def _seen(outcome: Outcome) -> Seen:
     running = [name for name, runs in answer["running"].items() if runs]
     keeper = f"containers   {', '.join(running) or 'none'} of {', '.join(answer['running'])}"
     return Seen(outcome.host, known, served, keeper if answer["running"] else "containers   none")
-
-
-def _done(outcome: Outcome, task: str) -> Done:
-    answer = outcome.answers[task]
-    return Done(
-        host=outcome.host,
-        colour=str(answer.get("colour", "")),
-        seconds=float(answer.get("seconds", 0.0)),
-        failed_requests=int(answer.get("failed_requests", 0)),
-        warm=bool(answer.get("warm", False)),
-    )
 
 
 def _error(
@@ -273,4 +228,4 @@ def _error(
 def _kind(outcome: Outcome) -> type[PushcartError]:
     if outcome.is_unreachable:
         return UnavailableError
-    return ERRORS.get(outcome.refusal, PushcartError)
+    return REFUSALS.get(outcome.refusal, PushcartError)

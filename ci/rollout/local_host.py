@@ -13,7 +13,7 @@ from ci.rollout.targets import Progress
 from serving.host.host import SOURCES
 
 # What a host's refusals are here: the exit codes are the same.
-ERRORS: dict[str, type[PushcartError]] = {
+REFUSALS: dict[str, type[PushcartError]] = {
     "unavailable": UnavailableError,
     "owned": UnavailableError,
     "undone": RolloutUndoneError,
@@ -61,7 +61,7 @@ def ask(
     if answer is None:
         raise PushcartError(f"`pushcart-host {words[0]}` ended without an answer:\n{said.strip()}")
     if "refused" in answer:
-        raise ERRORS.get(answer["refused"], PushcartError)(answer["message"])
+        raise REFUSALS.get(answer["refused"], PushcartError)(answer["message"])
     return answer
 
 

@@ -2,7 +2,6 @@
 
 from ci.config import Config
 from ci.errors import RefusedError, UsageError
-from ci.releasing.pushing import read_login
 from ci.rollout.placing import describe, read_card
 from ci.workspace import Workspace
 from serving.host import orders
@@ -43,8 +42,14 @@ def order_of(config: Config, workspace: Workspace) -> tuple[Placed, str]:
     return placed, orders.as_json(vars(placed), card, statement, _login(config))
 
 
+def registry_host(config: Config) -> str:
+    """Host and port of the registry of images."""
+    return config.images.registry.partition("/")[0]
+
+
 def _login(config: Config) -> dict[str, str] | None:
     """Who may pull, where the registry asks."""
-    login = read_login(config)
-    registry = config.images.registry.partition("/")[0]
+    from ci.releasing.pushing import read_login  # noqa: PLC0415  a status needs no Docker library
+
+    login, registry = read_login(config), registry_host(config)
     return {"registry": registry, **login} if login and registry else None

@@ -9,7 +9,7 @@ from ci.releasing.signing import keys_folder
 from ci.rollout import ansible, host_program
 from ci.rollout.ansible import Outcome, Play
 from ci.rollout.commands import progress
-from ci.rollout.hosts import registry_host
+from ci.rollout.ordering import registry_host
 from ci.stages.render import door, door_values
 from serving.host.host import LOOPBACK
 from serving.host.statement import StatementError, trusted_keys

@@ -13,7 +13,6 @@ from ci.systemd import unit_of
 from ci.workspace import Workspace, digest_of
 from serving import supervisor
 from serving.host import releases
-from serving.host.control import Order
 from serving.host.record import Release
 
 
@@ -40,12 +39,12 @@ class ProcessTarget:
         if known and (removed := placing.prune(config.environment_state(), known)):
             names = ", ".join(map(str, removed))
             progress({"step": "prune", "what": f"removed from the host: releases {names}"})
-        return [_done(done)]
+        return [Done.told(done)]
 
     def rollback(self, config: Config, goal: Release, progress: Progress) -> list[Done]:
         """Go back to a release that lies whole on this machine."""
         _check_whole(config, goal)
-        return [_done(client.rollback(config, goal.digest, progress))]
+        return [Done.told(client.rollback(config, goal.digest, progress))]
 
     def wake(self, config: Config, progress: Progress) -> None:
         """Start the supervisor where none runs; it follows the record."""
@@ -88,17 +87,6 @@ class ProcessTarget:
             raise RefusedError("No release is live: the last one failed. Run `bin/ci run`.")
         say(f"serving release {known.live_colour.model_version} at {url_of(known)}; Ctrl-C ends it")
         return supervisor.main(client.supervisor_arguments(config))
-
-
-def _done(outcome: Order) -> Done:
-    """What the supervisor tells; of a release that was live already, nothing changed."""
-    return Done(
-        host="",
-        colour=str(outcome.get("colour", "")),
-        seconds=float(outcome.get("seconds", 0.0)),
-        failed_requests=int(outcome.get("failed_requests", 0)),
-        warm=bool(outcome.get("warm", False)),
-    )
 
 
 def _check_whole(config: Config, target: Release) -> None:

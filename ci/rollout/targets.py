@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from ci.config import Config
 from ci.errors import UsageError
@@ -54,6 +54,17 @@ class Done:
     seconds: float
     failed_requests: int
     warm: bool = False
+
+    @classmethod
+    def told(cls, answer: Mapping[str, Any], host: str = "") -> Self:
+        """What a host answered; of a release that was live already, nothing changed."""
+        return cls(
+            host=host,
+            colour=str(answer.get("colour", "")),
+            seconds=float(answer.get("seconds", 0.0)),
+            failed_requests=int(answer.get("failed_requests", 0)),
+            warm=bool(answer.get("warm", False)),
+        )
 
 
 class Target(Protocol):
@@ -123,7 +134,7 @@ def target_of(config: Config) -> Target:
         raise UsageError(
             f"[environments.{config.options.environment}] is rolled out by its cluster: "
             f"`bin/ci manifests --environment {config.options.environment} | kubectl apply "
-            "--filename=-` (docs/kubernetes.md)."
+            "--filename=-`."
         )
     module, _, kind = TARGETS[name].partition(":")
     target: Target = getattr(importlib.import_module(module), kind)()

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,6 @@ from tests.services import require_service
 from tests.tiny import copy_bundle
 
 PROGRAM = f"/opt/pushcart/pushcart-host --shop rehearsal --environment {ENVIRONMENT}"
-PROXY = f"pushcart-proxy-rehearsal-{ENVIRONMENT}"
 
 
 @dataclass
@@ -44,7 +43,6 @@ class Fleet:
         bundle: A good model's bundle.
         broken: One whose model refuses what its own card promises.
         variables: Credentials, as an agent of the build server has them.
-        close_images: Ends the registry of images.
         said: All that commands printed.
     """
 
@@ -54,7 +52,6 @@ class Fleet:
     bundle: Path
     broken: Path
     variables: dict[str, str]
-    close_images: Callable[[], None]
     said: list[str] = field(default_factory=list)
 
     @property
@@ -155,8 +152,7 @@ def open_fleet(folder: Path, bundle: Path, broken: Path) -> Iterator[Fleet]:
     with ExitStack() as stack:
         engine = stack.enter_context(docker_engine(folder / "engine"))
         rehearsal = stack.enter_context(rehearsal_hosts(engine))
-        images = stack.enter_context(ExitStack())
-        registry = images.enter_context(container_registry(rehearsal.gateway))
+        registry = stack.enter_context(container_registry(rehearsal.gateway))
         stack.enter_context(trusted(registry))
         for name in ("inventory", "known_hosts"):
             path = getattr(rehearsal, name)
@@ -166,7 +162,7 @@ def open_fleet(folder: Path, bundle: Path, broken: Path) -> Iterator[Fleet]:
         variables = dict(word.split("=", 1) for word in lines if word != "export")
         before = {name: os.environ.get(name) for name in variables}
         os.environ.update(variables)
-        fleet = Fleet(rehearsal, registry, shop.settings, bundle, broken, variables, images.close)
+        fleet = Fleet(rehearsal, registry, shop.settings, bundle, broken, variables)
         write_dataset(fleet.workspace.path("dataset"))
         try:
             yield fleet
