@@ -34,7 +34,9 @@ LINEAGE = Lineage(
 )
 
 
-def tiny_model(seed: int = 3, items: int = ITEMS, vector: bool = True) -> keras.Model:
+def tiny_model(
+    seed: int = 3, items: int = ITEMS, vector: bool = True, lengths: Lengths = LENGTHS
+) -> keras.Model:
     """Every input moves every score.
 
     Scores = bias + the rows of the history's items, weighted by event type and age, + half the
@@ -42,11 +44,11 @@ def tiny_model(seed: int = 3, items: int = ITEMS, vector: bool = True) -> keras.
     """
     rng = np.random.default_rng(seed)
     shape = {
-        Input.HISTORY: (LENGTHS.history, "int32"),
-        Input.HISTORY_EVENT_TYPE: (LENGTHS.history, "int32"),
-        Input.HISTORY_AGE_SECONDS: (LENGTHS.history, "float32"),
-        Input.FREQUENT_ITEMS: (LENGTHS.frequent, "int32"),
-        Input.FREQUENT_COUNTS: (LENGTHS.frequent, "float32"),
+        Input.HISTORY: (lengths.history, "int32"),
+        Input.HISTORY_EVENT_TYPE: (lengths.history, "int32"),
+        Input.HISTORY_AGE_SECONDS: (lengths.history, "float32"),
+        Input.FREQUENT_ITEMS: (lengths.frequent, "int32"),
+        Input.FREQUENT_COUNTS: (lengths.frequent, "float32"),
     }
     inputs = {
         name: keras.Input((length,), dtype=dtype, name=name)

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from ci.config import PROJECT, Config, read_variable
 from ci.errors import PushcartError, UsageError
+from ci.rollout.board import board
 from ci.rollout.targets import Progress
 
 ROOT: Final = PROJECT / "infra" / "ansible"
@@ -100,13 +101,14 @@ def inventory_of(config: Config) -> Path:
     return path
 
 
-def run(config: Config, play: Play, progress: Progress) -> dict[str, Outcome]:
+def run(config: Config, play: Play, progress: Progress | None) -> dict[str, Outcome]:
     """Run a playbook; Ctrl-C and SIGTERM end it, and the hosts put themselves right later.
 
     Args:
         config: Names the environment, its inventory and how its hosts are reached.
         play: What is run.
-        progress: Hears of each task that a host begins, as {"host": …, "step": …, "what": …}.
+        progress: Hears of each task that a host begins, as {"host": …, "step": …, "what": …},
+            where that is not shown on a terminal; None: nobody is told.
 
     Returns:
         Every host that was tried, by name, in the inventory's order.
@@ -120,13 +122,18 @@ def run(config: Config, play: Play, progress: Progress) -> dict[str, Outcome]:
     with _private_folder() as folder:
         wire = _Wire()
         runner = _runner(config, play, inventory, folder, wire)
-        outcomes = _follow(runner, wire, progress)
+        with board(progress) if progress else contextlib.nullcontext(_silence) as hear:
+            outcomes = _follow(runner, wire, hear)
         said = Path(runner.config.artifact_dir, "stdout").read_text(encoding="utf-8")
         if play.is_kept:
             _keep(config, play, said)
     if not outcomes:
         raise _nothing_done(inventory, said)
     return outcomes
+
+
+def _silence(_: dict[str, Any]) -> None:
+    """Tell nobody."""
 
 
 @contextlib.contextmanager

@@ -30,7 +30,8 @@ from serving.host.verification import UnhealthyError
 
 SETTINGS: Final = Path("/etc/pushcart")
 LOCK: Final = "lock"
-LOCK_SECONDS: Final = 10.0
+# A rollout whose caller was killed goes on to its end here; whoever asks next waits for it.
+LOCK_SECONDS: Final = 120.0
 CODES: Final = {"unavailable": 4, "owned": 4, "undone": 5, "refused": 6, "missing": 6}
 Answer = dict[str, Any]
 

@@ -1,7 +1,6 @@
 """Two colours as containers of this machine, behind a HAProxy that owns the public port."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,7 +8,7 @@ from typing import Final
 from serving.host import containers
 from serving.host.calls import CallError, call
 from serving.host.containers import Container
-from serving.host.host import LOOPBACK, POLL_SECONDS, Host
+from serving.host.host import LIFE_SECONDS, LOOPBACK, POLL_SECONDS, Host
 from serving.host.proxy import NOBODY, Proxy, ProxyError
 from serving.host.record import COLOURS, Colour, Record
 from serving.host.verification import UnhealthyError
@@ -123,12 +122,15 @@ class ContainerHost(Host):
         Raises:
             UnhealthyError: It ended or took too long.
         """
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while time.monotonic() < deadline:
+        now = asyncio.get_running_loop().time
+        deadline, look_again = now() + ANSWER_SECONDS, now() + LIFE_SECONDS
+        while now() < deadline:
             try:
                 await asyncio.to_thread(call, f"{LOOPBACK}:{colour.gateway_port}", "/healthz")
             except CallError:
-                await asyncio.to_thread(self.require_running, colour)
+                if now() >= look_again:
+                    await asyncio.to_thread(self.require_running, colour)
+                    look_again = now() + LIFE_SECONDS
                 await asyncio.sleep(POLL_SECONDS)
             else:
                 return

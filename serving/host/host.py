@@ -14,6 +14,8 @@ from serving.host.verification import UnhealthyError, model_state, verify_gatewa
 
 LOOPBACK: Final = "127.0.0.1"
 POLL_SECONDS: Final = 0.05
+# Seeing whether something still runs may start a program, whose work the live release would feel.
+LIFE_SECONDS: Final = 0.5
 SOURCES: Final = Path(__file__).resolve().parents[2]
 
 
@@ -138,12 +140,15 @@ class Host(abc.ABC):
         placed = self.placed(colour)
         now = asyncio.get_running_loop().time  # the loop's clock: a test may turn it
         deadline = now() + placed.start_timeout_seconds
+        look_again = now() + LIFE_SECONDS
         state = "not answering"
         while now() < deadline and not caller.is_gone:
             state = await self._model_state(colour, placed) or state
             if state == "AVAILABLE":
                 return
-            self.require_running(colour)
+            if now() >= look_again:
+                await asyncio.to_thread(self.require_running, colour)
+                look_again = now() + LIFE_SECONDS
             await asyncio.sleep(POLL_SECONDS)
         if not caller.is_gone:
             raise UnhealthyError(

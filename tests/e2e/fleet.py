@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.services import require_service
 from tests.tiny import copy_bundle
 
 PROGRAM = f"/opt/pushcart/pushcart-host --shop rehearsal --environment {ENVIRONMENT}"
+PROXY = f"pushcart-proxy-rehearsal-{ENVIRONMENT}"
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Fleet:
         bundle: A good model's bundle.
         broken: One whose model refuses what its own card promises.
         variables: Credentials, as an agent of the build server has them.
+        close_images: Ends the registry of images.
         said: All that commands printed.
     """
 
@@ -52,6 +54,7 @@ class Fleet:
     bundle: Path
     broken: Path
     variables: dict[str, str]
+    close_images: Callable[[], None]
     said: list[str] = field(default_factory=list)
 
     @property
@@ -132,10 +135,10 @@ class Fleet:
     def deploy(self, *more: str) -> tuple[int, str]:
         return self.run(*more, "deploy", "--single-machine")
 
-    def plan(self, per_second: float) -> Plan:
+    def plan(self, per_second: float, seconds: float = 300.0) -> Plan:
         """A load on all hosts."""
         hosts = {host.name: f"127.0.0.1:{host.shopper_port}" for host in self.rehearsal.hosts}
-        return Plan(hosts, per_second=per_second, users=("anna", "bob"))
+        return Plan(hosts, per_second=per_second, seconds=seconds, users=("anna", "bob"))
 
     def containers(self, host: str) -> str:
         return self.rehearsal.run(host, "docker ps --all --format '{{.Names}} {{.Image}}'")
@@ -152,7 +155,8 @@ def open_fleet(folder: Path, bundle: Path, broken: Path) -> Iterator[Fleet]:
     with ExitStack() as stack:
         engine = stack.enter_context(docker_engine(folder / "engine"))
         rehearsal = stack.enter_context(rehearsal_hosts(engine))
-        registry = stack.enter_context(container_registry(rehearsal.gateway))
+        images = stack.enter_context(ExitStack())
+        registry = images.enter_context(container_registry(rehearsal.gateway))
         stack.enter_context(trusted(registry))
         for name in ("inventory", "known_hosts"):
             path = getattr(rehearsal, name)
@@ -162,7 +166,7 @@ def open_fleet(folder: Path, bundle: Path, broken: Path) -> Iterator[Fleet]:
         variables = dict(word.split("=", 1) for word in lines if word != "export")
         before = {name: os.environ.get(name) for name in variables}
         os.environ.update(variables)
-        fleet = Fleet(rehearsal, registry, shop.settings, bundle, broken, variables)
+        fleet = Fleet(rehearsal, registry, shop.settings, bundle, broken, variables, images.close)
         write_dataset(fleet.workspace.path("dataset"))
         try:
             yield fleet

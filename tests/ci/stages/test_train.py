@@ -1,13 +1,11 @@
 """`bin/ci train` as a person sees it: a bar while it works, and nothing of it in a file."""
 
-import os
-import pty
 import re
-import subprocess
 
 import pytest
 
-from tests.shop import open_shop, surroundings
+from tests.shop import open_shop
+from tests.terminal import on_a_terminal
 
 TINY = """
 [simulator]
@@ -29,23 +27,6 @@ def shop(tmp_path_factory):
     shop = open_shop(tmp_path_factory.mktemp("tiny"), "tiny", TINY)
     shop.ci("prepare")
     return shop
-
-
-def on_a_terminal(command: list[str]) -> str:
-    """What a command writes to an error stream that is a terminal."""
-    ours, theirs = pty.openpty()
-    terminal = surroundings({"TERM": "xterm-256color", "COLUMNS": "100"})
-    with subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE, env=terminal) as process:
-        os.close(theirs)
-        seen = b""
-        try:
-            while piece := os.read(ours, 65_536):
-                seen += piece
-        except OSError:  # how Linux says that nobody holds the other end any more
-            os.close(ours)
-        process.communicate()
-        assert process.returncode == 0
-    return seen.decode()
 
 
 def test_a_person_sees_each_rung_its_figures_and_a_bar(shop):
