@@ -34,6 +34,13 @@ CHECKS = (
         kubernetes.kubernetes,
         ("ci/kubernetes/*.py", "ci/templating.py", "ci/settings.py", "pipeline.toml"),
     ),
+    Check(
+        "ansible",
+        "roles and playbooks by the profile production",
+        ("infra/ansible/*.yml", "infra/ansible/*.j2"),
+        linters.ansible_lint,
+        ("infra/ansible/ansible.cfg",),
+    ),
     Check("secrets", "no key or password in the tree", ("*",), linters.secrets),
     Check("types", "types of Python", ("ci/*.py", "serving/*.py"), linters.mypy, ("model/*.py",)),
     Check("tests", "the tests, with coverage", ("tests/*.py",), testing.tests, is_cached=False),

@@ -1,17 +1,14 @@
 """Runs Ansible playbooks against an environment's hosts and tells how each host came out.
 
-Each run has a private folder of its own, removed afterwards: Ansible writes there in clear what it
-was started with. What is kept is what the hosts said.
+What is kept of a run is what the hosts said.
 """
 
 import contextlib
 import json
 import os
 import queue
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +19,7 @@ from typing import Any, Final
 from ci.config import PROJECT, Config, read_variable
 from ci.errors import PushcartError, UsageError
 from ci.rollout.board import board
+from ci.rollout.private_folder import private_folder, write
 from ci.rollout.targets import Progress
 
 ROOT: Final = PROJECT / "infra" / "ansible"
@@ -29,7 +27,6 @@ ROOT: Final = PROJECT / "infra" / "ansible"
 KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SSH_AUTH_SOCK")
 LONGEST_SECONDS: Final = 3600
 RUNS_KEPT: Final = 20
-PREFIX: Final = "pushcart-run-"
 
 Event = Mapping[str, Any]
 
@@ -119,7 +116,7 @@ def run(config: Config, play: Play, progress: Progress | None) -> dict[str, Outc
         KeyboardInterrupt: It was ended from outside.
     """
     inventory = inventory_of(config)
-    with _private_folder() as folder:
+    with private_folder() as folder:
         wire = _Wire()
         runner = _runner(config, play, inventory, folder, wire)
         with board(progress) if progress else contextlib.nullcontext(_silence) as hear:
@@ -136,20 +133,6 @@ def _silence(_: dict[str, Any]) -> None:
     """Tell nobody."""
 
 
-@contextlib.contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A folder for one run: in /tmp, for the path of SSH's control socket must be short."""
-    for left in Path("/tmp").glob(f"{PREFIX}*"):  # noqa: S108  of runs that were killed
-        owner = left.name.removeprefix(PREFIX).partition("-")[0]
-        if not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(left, ignore_errors=True)  # of another user: it stays
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _runner(
     config: Config,
     play: Play,
@@ -159,8 +142,8 @@ def _runner(
 ) -> Any:
     from ansible_runner.interface import init_runner  # noqa: PLC0415  takes a second
 
-    paths = {name: _write(folder / name, content) for name, content in play.secrets.items()}
-    variables = _write(folder / "variables.json", json.dumps({**play.variables, **paths}))
+    paths = {name: write(folder / name, content) for name, content in play.secrets.items()}
+    variables = write(folder / "variables.json", json.dumps({**play.variables, **paths}))
     words = ["--extra-vars", f"@{variables}"]
     words += ["--limit", ",".join(play.limit)] if play.limit else []
     words += ["--check"] if play.is_check else []
@@ -180,13 +163,6 @@ def _runner(
         )
     runner.config.pexpect_timeout = 1  # seconds until a cancellation is noticed
     return runner
-
-
-def _write(path: Path, content: str | bytes) -> str:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    return str(path)
 
 
 @contextlib.contextmanager

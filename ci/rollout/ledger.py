@@ -27,7 +27,8 @@ def collect(config: Config, seen: Sequence[Seen], details: Mapping[str, Any]) ->
     """Put what hosts tell of finished rollouts into the outbox: one entry for all of its hosts.
 
     A supervisor of this machine writes there by itself. What another machine collected too is
-    shipped once: entries are known by their id.
+    shipped once: entries are known by their id. A rollout that came out otherwise than was told,
+    e.g. undone since, is told again.
 
     Args:
         config: Names the environment.
@@ -39,29 +40,53 @@ def collect(config: Config, seen: Sequence[Seen], details: Mapping[str, Any]) ->
         for line in one.record.history if one.record and one.host else []:
             if line.state != "starting" and one.record:
                 rollouts.setdefault(line.rollout, {})[one.host] = (one.record, line)
-    known = {entry["id"] for entry in _read(outbox(config), 0)[0]}
-    news = [_entry(lines, len(seen)) for name, lines in rollouts.items() if name]
-    news = sorted((e for e in news if e["id"] not in known), key=lambda e: str(e["started_at"]))
+    told = {entry["id"]: entry["verdict"] for entry in _read(outbox(config), 0)[0]}
+    news = [_entry(lines, seen) for name, lines in rollouts.items() if name]
+    news = [_told_anew(entry, told) for entry in news]
+    news = sorted((e for e in news if e["id"] not in told), key=lambda e: str(e["started_at"]))
     if not news:
         return
-    news[-1] |= details
+    news[-1] |= {**details, "serves": _served_by_all(seen)}
+    outbox(config).parent.mkdir(parents=True, exist_ok=True)
     with outbox(config).open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in news)
 
 
-def _entry(lines: Mapping[str, tuple[Record, Release]], hosts: int) -> dict[str, Any]:
-    """One rollout over several hosts: live where all of them took it, partial where some did."""
+def _told_anew(entry: dict[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
+    """The entry, under an id of its own where it was told with another verdict."""
+    former = told.get(entry["id"], entry["verdict"])
+    return (
+        entry if former == entry["verdict"] else entry | {"id": f"{entry['id']}/{entry['verdict']}"}
+    )
+
+
+def _served_by_all(seen: Sequence[Seen]) -> int:
+    """The release that every host has live; 0 where they differ or one cannot be asked."""
+    versions = {one.live.model_version if one.live else 0 for one in seen}
+    return versions.pop() if len(versions) == 1 else 0
+
+
+def _entry(lines: Mapping[str, tuple[Record, Release]], seen: Sequence[Seen]) -> dict[str, Any]:
+    """One rollout over several hosts: live where all of them took it, partial where some did.
+
+    Where it took up what a killed rollout had left half done, the hosts serve one release all the
+    same, and that counts.
+    """
     told: dict[str, dict[str, Any]] = {
         host: entry_of(known, line) for host, (known, line) in lines.items()
     }
     first = next(iter(told.values()))
     verdicts = {str(one["verdict"]) for one in told.values()}
-    whole = "live" if len(told) == hosts or first["kind"] == "rollback" else "partial"
-    names = ("colour", "verdict", "reason", "seconds", "failed_requests")
     known, line = next(iter(lines.values()))
+    is_whole = (
+        len(told) == len(seen)
+        or line.kind == "rollback"
+        or all(one.live and one.live.digest == line.digest for one in seen)
+    )
+    names = ("colour", "verdict", "reason", "seconds", "failed_requests")
     return first | {
         "id": f"{known.shop}/{known.environment}/{line.rollout}",
-        "verdict": whole if verdicts == {"live"} else "failed",
+        "verdict": ("live" if is_whole else "partial") if verdicts == {"live"} else "failed",
         "reason": next((one["reason"] for one in told.values() if one["reason"]), ""),
         "approved_by": line.approved_by,
         "seconds": max(float(one["seconds"]) for one in told.values()),
@@ -106,11 +131,11 @@ def settle(config: Config) -> int:
             f"The registry of {config.shop.name} is empty, although releases were made: it was "
             "lost. Restore it from a backup."
         )
-    live = {
-        entry["environment"]: int(entry["model_version"])
-        for entry in entries
-        if entry["verdict"] == "live"
-    }
+    live: dict[str, int] = {}
+    for entry in entries:
+        found = entry["model_version"] if entry["verdict"] == "live" else 0
+        if version := entry.get("serves", found):
+            live[entry["environment"]] = int(version)
     for environment, model_version in live.items():
         registry.promote(config, environment, model_version)
     registry.ship(config, entries)

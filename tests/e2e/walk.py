@@ -99,7 +99,7 @@ class Walk:
         assert self.fleet.live() == live
 
     def a_killed_deploy(self) -> None:
-        """Killed at one of its moments, and run again."""
+        """Killed, or ended by whoever waits for it, at one of its moments; then run again."""
         moments = [
             f"{host}: {task}"
             for host in self.fleet.hosts
@@ -108,7 +108,7 @@ class Walk:
         version = self.fleet.make()
         deploying = self.fleet.begin("deploy", "--single-machine")
         wait_for_line(deploying, self.dice.choice(moments))
-        deploying.send_signal(signal.SIGKILL)
+        deploying.send_signal(self.dice.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
         deploying.communicate(timeout=60)
         code, said = self.fleet.deploy()
         assert code == 0, said

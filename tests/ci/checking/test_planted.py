@@ -15,6 +15,14 @@ from ci.config import PROJECT, load_config
 
 TABLE = {check.name: check for check in CHECKS}
 PASSWORD = 'password = "hunter2again"'  # pragma: allowlist secret
+PLAY = """---
+- name: Greet
+  hosts: all
+  tasks:
+    - name: Greet
+      ansible.builtin.debug:
+        msg: hello
+"""
 # check: (file, good content, planted content, line, rule)
 PLANTED = {
     "ruff": ("ci/a.py", '"""A."""\n', '"""A."""\nimport os\n', 2, "F401"),
@@ -23,6 +31,13 @@ PLANTED = {
     "docker": ("x/Dockerfile", "FROM a:1\nUSER 1\n", "FROM a\nUSER 1\n", 1, "DL3006"),
     "shell": ("bin/ci", '#!/bin/sh\necho "$1"\n', "#!/bin/sh\necho $1\n", 2, "SC2086"),
     "groovy": ("Jenkinsfile", "pipeline { }\n", "pipeline {\n  a (\n}\n", 3, "syntax"),
+    "ansible": (
+        "infra/ansible/a.yml",
+        PLAY,
+        PLAY.replace("name: Greet\n      a", "a"),
+        5,
+        "name[missing]",
+    ),
     "secrets": ("docs/a.md", "a\n", f"a\n{PASSWORD}\n", 2, "Secret Keyword"),
     "types": ("ci/a.py", '"""A."""\n', '"""A."""\n\nX: int = "a"\n', 3, "assignment"),
 }

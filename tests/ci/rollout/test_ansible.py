@@ -1,5 +1,6 @@
 """Ansible on a host that is this machine: answers, refusals, and an end from outside."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,8 @@ import pytest
 from ci.config import PROJECT, Options, load_config
 from ci.errors import UsageError
 from ci.rollout import ansible
-from ci.rollout.ansible import PREFIX, Play
+from ci.rollout.ansible import Play
+from ci.rollout.private_folder import PREFIX
 from tests.rollout_shop import eventually
 from tests.shop import surroundings
 
@@ -27,6 +29,7 @@ SETTINGS = """
 [storage]
 build = "{folder}/build"
 state = "{folder}/var"
+[environments.local]
 [environments.far]
 target = "hosts"
 inventory = "{folder}/inventory.yml"
@@ -101,7 +104,7 @@ def test_an_inventory_without_hosts_is_told(config, tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_end_from_outside_ends_ansible_and_leaves_no_folder(config, tmp_path, how):
     begun = tmp_path / "begun"
-    program = json.dumps(["sh", "-c", f"touch {begun}; exec sleep 600"])
+    program = json.dumps(["sh", "-c", f"touch {begun}; sleep 600; : {tmp_path}"])
     command = [sys.executable, "-c", ASK, str(config.path), program]
     asking = subprocess.Popen(
         command, cwd=PROJECT, env=surroundings(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
@@ -112,8 +115,16 @@ def test_an_end_from_outside_ends_ansible_and_leaves_no_folder(config, tmp_path,
     _, complaints = asking.communicate(timeout=30)
     assert complaints.decode().rstrip().endswith("KeyboardInterrupt")
     assert folders_of(asking.pid) == []
-    words = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not [one for one in words if str(tmp_path).encode() in one]
+    eventually(lambda: not named(str(tmp_path)))
+
+
+def named(words: str) -> list[bytes]:
+    """Command lines of running processes that hold some words."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found.append(path.read_bytes())
+    return [one for one in found if words.encode() in one]
 
 
 def folders_of(pid: int) -> list[Path]:
