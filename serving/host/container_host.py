@@ -98,7 +98,7 @@ class ContainerHost(Host):
         names = (self.names.container(colour.name, part) for part in PARTS)
         return all(containers.is_running(name) for name in names)
 
-    def require_running(self, colour: Colour) -> None:
+    async def require_running(self, colour: Colour) -> None:
         """See that neither container has ended or was started again.
 
         Raises:
@@ -106,10 +106,10 @@ class ContainerHost(Host):
         """
         for part in PARTS:
             name = self.names.container(colour.name, part)
-            known = containers.inspect(name)
+            known = await asyncio.to_thread(containers.inspect, name)
             if known and known["State"]["Running"] and not known["RestartCount"]:
                 continue
-            lines = containers.last_words(name) if known else []
+            lines = await asyncio.to_thread(containers.last_words, name) if known else []
             raise UnhealthyError("\n  ".join([f"the container {name} ended; its log:", *lines]))
 
     def where_to_look(self, colour: Colour) -> str:
@@ -129,7 +129,7 @@ class ContainerHost(Host):
                 await asyncio.to_thread(call, f"{LOOPBACK}:{colour.gateway_port}", "/healthz")
             except CallError:
                 if now() >= look_again:
-                    await asyncio.to_thread(self.require_running, colour)
+                    await self.require_running(colour)
                     look_again = now() + LIFE_SECONDS
                 await asyncio.sleep(POLL_SECONDS)
             else:

@@ -81,7 +81,7 @@ class Host(abc.ABC):
         """Whether the model server and the gateway of a colour run."""
 
     @abc.abstractmethod
-    def require_running(self, colour: Colour) -> None:
+    async def require_running(self, colour: Colour) -> None:
         """See that a colour that is starting has not ended.
 
         Raises:
@@ -147,7 +147,7 @@ class Host(abc.ABC):
             if state == "AVAILABLE":
                 return
             if now() >= look_again:
-                await asyncio.to_thread(self.require_running, colour)
+                await self.require_running(colour)
                 look_again = now() + LIFE_SECONDS
             await asyncio.sleep(POLL_SECONDS)
         if not caller.is_gone:

@@ -196,7 +196,7 @@ class ProcessHost(Host):
             await asyncio.sleep(POLL_SECONDS)
         raise UnhealthyError(f"the gateway takes no orders; see {self.log_of(colour, 'gateway')}")
 
-    def require_running(self, colour: Colour) -> None:
+    async def require_running(self, colour: Colour) -> None:
         """See that the model server has not ended.
 
         Raises:

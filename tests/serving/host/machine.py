@@ -98,6 +98,10 @@ class TurnedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._turned.now
 
+    def run_in_executor(self, *work: Any) -> Any:
+        """Refuse: hours may pass here before a thread has done anything."""
+        raise AssertionError(f"{work} would be done in a thread, whose time is not turned")
+
 
 class Machine:
     """Processes of one environment, the door that they share, and two shoppers who never rest.
