@@ -68,6 +68,11 @@ OVERRIDE = Argument(
     "release although the gate holds it or cannot decide; needs the override key, and is recorded",
     {"default": "", "metavar": "REASON", "dest": "override_reason"},
 )
+OVERRIDE_FREEZE = Argument(
+    ("--override-freeze",),
+    "deploy although [freeze] holds the environment; recorded",
+    {"default": "", "metavar": "REASON"},
+)
 STOP = Argument(
     ("--stop",), "end what serves in the background, after open requests", {"action": "store_true"}
 )
@@ -105,7 +110,7 @@ COMMANDS = (
         "stages",
         "prepare … report in one go",
         "ci.runner:run_pipeline",
-        arguments=(ENVIRONMENT, FIRST_RELEASE, FORCE, SINGLE_MACHINE),
+        arguments=(ENVIRONMENT, FIRST_RELEASE, FORCE, OVERRIDE_FREEZE, SINGLE_MACHINE),
         example="bin/ci --set simulator.shoppers=2000 run",
     ),
     Command(

@@ -47,6 +47,7 @@ class Options:
     override: str = ""
     offline: Path | None = None
     single_machine: bool = False
+    override_freeze: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ci.values import (
     Share,
     only_our_words,
 )
+from ci.windows import Once, Weekly, find_zone, parse_dates, parse_weekly
 from model.schema import EVENT_COLUMNS, EVENT_TYPES, ITEM_COLUMNS, EventColumn
 
 CLOSED_FORM_MODELS = ("popularity", "repeat", "covisit", "linear")
@@ -277,6 +278,27 @@ class EnvironmentSettings(Section):
         return self
 
 
+class FreezeSettings(Section):
+    """Times in which nothing is deployed to the environments that it names."""
+
+    environments: Annotated[tuple[str, ...], Field(min_length=1)]
+    weekly: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _known_times(self) -> Self:
+        if not self.windows:
+            raise ValueError("a freeze without `weekly` and `dates` is never in force; add one")
+        find_zone(self.time_zone)
+        return self
+
+    @property
+    def windows(self) -> tuple[Weekly | Once, ...]:
+        """Its windows, read."""
+        return (*map(parse_weekly, self.weekly), *map(parse_dates, self.dates))
+
+
 class Settings(Section):
     """The whole of `pipeline.toml`."""
 
@@ -297,6 +319,7 @@ class Settings(Section):
         "staging": EnvironmentSettings(port=8510),
         "production": EnvironmentSettings(port=8520),
     }
+    freeze: dict[Name, FreezeSettings] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -338,7 +361,28 @@ class Settings(Section):
                 f"[gate] baseline_environment = {self.gate.baseline_environment!r} is not one of "
                 f"the environments {sorted(self.environments)}"
             )
+        self._check_freezes()
         return self
+
+    def _check_freezes(self) -> None:
+        """Hold every freeze to environments that deploys of ours go to.
+
+        Raises:
+            ValueError: One is unknown, or its cluster rolls releases out by itself.
+        """
+        for name, freeze in self.freeze.items():
+            for environment in freeze.environments:
+                found = self.environments.get(environment)
+                if found is None:
+                    raise ValueError(
+                        f"[freeze.{name}] names {environment!r}, which is not one of the "
+                        f"environments {sorted(self.environments)}"
+                    )
+                if found.target == "kubernetes":
+                    raise ValueError(
+                        f"[freeze.{name}] cannot hold back {environment!r}: its cluster rolls "
+                        "releases out, not `bin/ci deploy`. Freeze it there"
+                    )
 
 
 # A profile overrides defaults only: a value that a person wrote always wins.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ci.config import Config, read_variable, user_name
+from ci.config import Config
 from ci.errors import (
     PushcartError,
     RefusedError,
@@ -19,6 +19,7 @@ from ci.errors import (
     UsageError,
 )
 from ci.rollout import ansible
+from ci.rollout.accountable import accountable, as_options
 from ci.rollout.ansible import Outcome, Play
 from ci.rollout.local_host import REFUSALS
 from ci.rollout.ordering import images_of, order_of
@@ -30,8 +31,6 @@ from serving.host.record import Release
 from serving.host.releases import Placed
 
 PROGRAM: Final = "/opt/pushcart/pushcart-host"
-# Names who approved, for the ledger; a build server may set it.
-APPROVED_BY: Final = "PUSHCART_APPROVED_BY"
 ASKED, DEPLOYED, RETURNED = "Ask the host program", "Start, verify and switch", "Go back"
 WAKE_SECONDS: Final = 60.0
 
@@ -45,17 +44,11 @@ class Rollout:
 
     def variables(self, config: Config, reason: str = "") -> dict[str, Any]:
         """The variables of the role `release`."""
-        told = {
-            "--who": user_name(),
-            "--commit": self.commit,
-            "--rollout": secrets.token_hex(6),
-            "--approved-by": read_variable(APPROVED_BY) or "",
-            "--reason": reason,
-        }
+        told = {"commit": self.commit, "rollout": secrets.token_hex(6), "reason": reason}
         return {
             "release_program": program(config),
             "release_key": self.key,
-            "release_arguments": [f"{name}={value}" for name, value in told.items() if value],
+            "release_arguments": as_options({**accountable(config), **told}),
         }
 
 

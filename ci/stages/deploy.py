@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ci.config import TASK, Config
@@ -14,6 +15,7 @@ from ci.errors import (
 )
 from ci.rollout import ledger
 from ci.rollout.commands import answered, progress
+from ci.rollout.freeze import pass_freeze
 from ci.rollout.served import Served
 from ci.rollout.targets import Done, Seen, Target, target_of
 from ci.workspace import Workspace
@@ -29,7 +31,8 @@ def run(config: Config, workspace: Workspace) -> str:
         UsageError: A stage before has not run, or the environment has another target.
         HeldError: The gate holds the bundle.
         InconclusiveError: The gate could not decide.
-        RefusedError: The decision is about other bundles than those at hand.
+        RefusedError: The decision is about other bundles than those at hand, or the environment is
+            frozen.
         RolloutUndoneError: The release was not healthy; the former one serves.
         UnavailableError: A host does not answer.
     """
@@ -47,6 +50,7 @@ def run(config: Config, workspace: Workspace) -> str:
     override = find_override(config, workspace, exported)
     for live in _to_beat(config, seen):
         check_decision(gate, exported, live, override)
+    config = pass_freeze(config, datetime.now(UTC))
     try:
         done = target.deploy(config, workspace, progress)
     except PushcartError:

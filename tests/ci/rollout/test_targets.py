@@ -13,9 +13,12 @@ import pytest
 
 from ci import registry
 from ci.rollout import ledger
+from ci.rollout.accountable import APPROVED_BY
 from tests.rollout_places import Place, of_compose, of_process
 from tests.rollout_shop import eventually
 from tests.shoppers import Shoppers
+
+SALE = 'freeze.sale={environments = ["local"], dates = ["2020-01-01 to 2990-01-01"]}'
 
 
 @pytest.fixture(scope="module", params=["process", "compose"])
@@ -91,6 +94,33 @@ def test_a_release_that_the_gate_holds_never_starts(place: Place):
     assert place.versions() == {2}
 
 
+def test_a_frozen_environment_keeps_what_it_has(place: Place, capsys):
+    place.export(4)
+    assert place.ci("--set", SALE, "deploy") == 6
+    assert "local is frozen by [freeze.sale] until Sat 2990-01-02 00:00 (UTC)" in (
+        capsys.readouterr().err
+    )
+    assert place.states() == ["previous", "live", "failed"]
+    assert place.ci("--set", SALE, "status") == 0
+    assert "freeze       [freeze.sale] until" in capsys.readouterr().out
+
+
+def test_with_a_reason_it_goes_out_and_both_are_written_down(place: Place, capsys, monkeypatch):
+    monkeypatch.setenv(APPROVED_BY, "the head of shop")
+    assert place.ci("--set", SALE, "deploy", "--override-freeze", "prices are wrong") == 0
+    assert place.versions() == {4}
+    assert place.ci("history") == 0
+    told = capsys.readouterr().out
+    assert ", approved by the head of shop" in told
+    assert "frozen, overridden: prices are wrong" in told
+
+
+def test_a_rollback_is_never_frozen(place: Place, monkeypatch):
+    monkeypatch.setenv(APPROVED_BY, "the watch")
+    assert place.ci("--set", SALE, "rollback") == 0
+    assert place.versions() == {2}
+
+
 def test_a_rollback_loses_nothing(place: Place, capsys):
     with Shoppers(place.address) as shoppers:
         shoppers.wait_for(100)
@@ -99,7 +129,8 @@ def test_a_rollback_loses_nothing(place: Place, capsys):
     assert shoppers.failed == []
     assert {one.version for one in shoppers.asked} == {1, 2}
     assert "to release 1 from release 2" in capsys.readouterr().out
-    assert place.states() == ["previous", "withdrawn", "failed", "live"]
+    states = ["previous", "previous", "failed", "withdrawn", "withdrawn", "live"]
+    assert place.states() == states
     assert registry.live_version(place.shop.config, "local").number == 1
 
 
@@ -138,9 +169,15 @@ def test_the_ledger_was_told_of_every_rollout(place: Place):
         ("deploy", 1, "live"),
         ("deploy", 2, "live"),
         ("deploy", 3, "failed"),
+        ("deploy", 4, "live"),
+        ("rollback", 2, "live"),
         ("rollback", 1, "live"),
         ("rollback", 2, "live"),
     ]
+    approved = {one["model_version"]: one["approved_by"] for one in entries if one["approved_by"]}
+    assert approved == {4: "the head of shop", 2: "the watch"}
+    overridden = [(one["model_version"], one["override_freeze"]) for one in entries]
+    assert [one for one in overridden if one[1]] == [(4, "prices are wrong")]
 
 
 def test_a_live_release_that_dies_comes_back_by_itself(place: Place):
