@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ci.values import (
+    Address,
     Moment,
     Name,
     NonNegativeInt,
@@ -14,6 +15,7 @@ from ci.values import (
     PositiveInt,
     SafeUrl,
     Share,
+    VariableName,
     only_our_words,
 )
 from ci.windows import Once, Weekly, find_zone, parse_dates, parse_weekly
@@ -299,6 +301,68 @@ class FreezeSettings(Section):
         return (*map(parse_weekly, self.weekly), *map(parse_dates, self.dates))
 
 
+Event = Literal["verdict", "release", "failure"]
+EVENTS: tuple[Event, ...] = ("verdict", "release", "failure")
+SIGNING_KINDS = ("dingtalk", "feishu")  # whose robots may ask for a signature
+
+
+class WebhookSettings(Section):
+    """One address that is told by HTTP; the address is a secret, for who knows it may write."""
+
+    kind: Literal["slack", "dingtalk", "wecom", "feishu", "json"]
+    url_env: Annotated[VariableName, Field(min_length=1)]
+    secret_env: VariableName = ""
+    token_env: VariableName = ""
+    events: tuple[Event, ...] = EVENTS
+
+    @model_validator(mode="after")
+    def _used_secrets(self) -> Self:
+        if self.secret_env and self.kind not in SIGNING_KINDS:
+            raise ValueError(
+                f"kind {self.kind!r} signs nothing, so `secret_env` would not be used; only "
+                f"{' and '.join(SIGNING_KINDS)} do"
+            )
+        if self.token_env and self.kind != "json":
+            raise ValueError(
+                f"kind {self.kind!r} takes no token, so `token_env` would not be used; only json "
+                "does, as `Authorization: Bearer …`"
+            )
+        return self
+
+
+class MailSettings(Section):
+    """One list of people who are told by e-mail."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: Address
+    recipients: Annotated[tuple[Address, ...], Field(min_length=1)]
+    username_env: VariableName = ""
+    password_env: VariableName = ""
+    events: tuple[Event, ...] = EVENTS
+
+    @model_validator(mode="after")
+    def _safe_login(self) -> Self:
+        if bool(self.username_env) != bool(self.password_env):
+            raise ValueError("set both `username_env` and `password_env`, or neither")
+        if self.password_env and self.security == "none":
+            raise ValueError(
+                'security "none" would send the password in the clear; set "starttls" or "tls"'
+            )
+        return self
+
+
+class NotifySettings(Section):
+    """Who is told of verdicts, releases and failures, in which language, and for how long."""
+
+    language: Literal["en", "zh"] = "en"
+    timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
+    ca_file: str = ""
+    webhooks: dict[Name, WebhookSettings] = {}
+    mails: dict[Name, MailSettings] = {}
+
+
 class Settings(Section):
     """The whole of `pipeline.toml`."""
 
@@ -320,6 +384,7 @@ class Settings(Section):
         "production": EnvironmentSettings(port=8520),
     }
     freeze: dict[Name, FreezeSettings] = {}
+    notify: NotifySettings = NotifySettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from typing import Any
 from ci.config import Config
 from ci.console import duration, say
 from ci.errors import RefusedError, RolloutUndoneError, UnavailableError, UsageError
+from ci.notifying.telling import news_of, tell, telling_failures
 from ci.rollout import ledger
 from ci.rollout.freeze import find_freeze
 from ci.rollout.served import Served, url_of, where_logs
@@ -147,6 +148,16 @@ def rollback(config: Config, to: int | None = None) -> None:
         UsageError: Release `to` never served here.
         RolloutUndoneError: The release was not healthy; the present one serves on.
     """
+    with telling_failures(config, "rollback"):
+        goal, what = _go_back(config, to)
+    news = news_of(
+        config, "release", "rolled_back", model_version=goal.model_version, reason=what.strip()
+    )
+    tell(config, news)
+
+
+def _go_back(config: Config, to: int | None) -> tuple[Release, str]:
+    """Roll back; the release that serves now, and from which one."""
     target = target_of(config)
     seen = _released(config, target.look(config))
     goal = choose(config, seen, to)
@@ -162,6 +173,7 @@ def rollback(config: Config, to: int | None = None) -> None:
     seconds = duration(max((one.seconds for one in done), default=0.0))
     say(f"{'':<9} release {goal.model_version} answers at {places}  [{seconds}]")
     ledger.settle_later(config)
+    return goal, what
 
 
 def answered(seen: Sequence[Seen], digest: str) -> list[Served]:

@@ -13,6 +13,7 @@ from ci.errors import (
     RefusedError,
     UnavailableError,
 )
+from ci.notifying.telling import news_of, tell
 from ci.rollout import ledger
 from ci.rollout.commands import answered, progress
 from ci.rollout.freeze import pass_freeze
@@ -56,7 +57,26 @@ def run(config: Config, workspace: Workspace) -> str:
     except PushcartError:
         _tell_ledger(config, workspace, target.look(config))
         raise
-    return _finish(config, workspace, target, exported, done)
+    line = _finish(config, workspace, target, exported, done)
+    _tell_people(config, exported, gate, override)
+    return line
+
+
+def _tell_people(
+    config: Config, exported: dict[str, Any], gate: dict[str, Any], override: str
+) -> None:
+    """Post that the release is live, and what it went out against."""
+    reasons = filter(None, (override, config.options.override_freeze))
+    news = news_of(
+        config,
+        "release",
+        "deployed",
+        model_version=exported["model_version"],
+        decision=gate["decision"],
+        reason=gate["reason"],
+        override="; ".join(reasons),
+    )
+    tell(config, news)
 
 
 def _is_live(seen: Sequence[Seen], digest: str, images: Mapping[str, str]) -> bool:

@@ -22,6 +22,8 @@ def test_the_shipped_file_shows_every_key_with_its_default():
     defaults = shown(Settings().model_dump(mode="json"))
     for key in ("data.features", "model.cpu_seconds"):
         del defaults[key]  # depends on the model or the profile: shown as a comment
+    for key in ("notify.webhooks", "notify.mails"):
+        assert defaults.pop(key) == {}  # an example of each is shown as a comment
     for key in [key for key in defaults if key.startswith("environments.") and key not in written]:
         del defaults[key]  # `local` shows what an environment can have; the others what differs
     assert {f"environments.local.{key}" for key in EnvironmentSettings.model_fields} <= {*written}
