@@ -1,3 +1,5 @@
+"""What a run of Ansible works in is gone after it, whoever ended it."""
+
 import subprocess
 import sys
 from pathlib import Path
