@@ -45,6 +45,7 @@ class Place:
         door: Where shoppers of the first host ask, where that is not what the target tells.
         options: Given to each command.
         deploying: Given to `deploy` too.
+        hosts: Where they are machines of a rehearsal.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Place:
     door: str = ""
     options: tuple[str, ...] = ()
     deploying: tuple[str, ...] = ()
+    hosts: Rehearsal | None = None
 
     @property
     def environment(self) -> str:
@@ -185,23 +187,24 @@ def of_hosts(folder: Path, model: Path) -> Iterator[Place]:
             name="hosts",
             shop=shop,
             pack=pack_images,
-            kill=lambda place: _kill_on_hosts(place, hosts),
-            stop=lambda place: _stop_on_hosts(place, hosts),
+            kill=_kill_on_hosts,
+            stop=_stop_on_hosts,
             door=f"127.0.0.1:{hosts.hosts[0].shopper_port}",
             options=(f"--environment={ENVIRONMENT}",),
             deploying=("--single-machine",),
+            hosts=hosts,
         )
         assert place.ci("hosts", "prepare") == 0
         yield place
 
 
-def _kill_on_hosts(place: Place, hosts: Rehearsal) -> None:
+def _kill_on_hosts(place: Place) -> None:
     for seen in place.look():
         names = " ".join(f"rehearsal-{ENVIRONMENT}-{seen.live.name}-{part}" for part in PARTS)
         pids = f"docker inspect --format '{{{{.State.Pid}}}}' {names}"
-        hosts.run(seen.host, f"kill -KILL $({pids})")
+        place.hosts.run(seen.host, f"kill -KILL $({pids})")
 
 
-def _stop_on_hosts(place: Place, hosts: Rehearsal) -> None:
-    for host in hosts.hosts:
-        hosts.run(host.name, shlex.join([*program(place.shop.config), "stop"]))
+def _stop_on_hosts(place: Place) -> None:
+    for host in place.hosts.hosts:
+        place.hosts.run(host.name, shlex.join([*program(place.shop.config), "stop"]))

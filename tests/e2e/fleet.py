@@ -42,6 +42,7 @@ class Fleet:
         variables: Credentials, as an agent of the build server has them.
         close_images: Ends the registry of images.
         said: All that commands printed.
+        command_lines: Of processes that ran while it was watched.
     """
 
     rehearsal: Rehearsal
@@ -52,6 +53,7 @@ class Fleet:
     variables: dict[str, str]
     close_images: Callable[[], None]
     said: list[str] = field(default_factory=list)
+    command_lines: set[str] = field(default_factory=set)
 
     @property
     def config(self) -> Config:
