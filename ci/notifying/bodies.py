@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -14,26 +15,28 @@ from ci.templating import fill
 TEMPLATES: Final = PROJECT / "infra" / "templates" / "notify"
 
 
-def body_of(kind: str, news: News, message: Message, language: str) -> dict[str, Any]:
-    """The body that a kind of webhook takes.
+def body_of(
+    kind: str, news: News, message: Message, language: str, folder: Path | None = None
+) -> dict[str, Any]:
+    """The body that a kind of webhook takes; `folder` names other templates.
 
     Raises:
         ValueError: What the template makes is no JSON.
         TemplateError: The template cannot be filled.
     """
-    text = _filled(f"{kind}.json", news, message, language)
+    text = _filled(folder, f"{kind}.json", news, message, language)
     body: dict[str, Any] = json.loads(text)
     return body
 
 
-def mail_text(news: News, message: Message, language: str) -> str:
+def mail_text(news: News, message: Message, language: str, folder: Path | None = None) -> str:
     """What stands in an e-mail."""
-    return _filled("mail.txt", news, message, language)
+    return _filled(folder, "mail.txt", news, message, language)
 
 
-def _filled(name: str, news: News, message: Message, language: str) -> str:
+def _filled(folder: Path | None, name: str, news: News, message: Message, language: str) -> str:
     values = {"news": news.as_json(), "message": message, "language": language}
-    return fill(TEMPLATES, {name: name}, values)[name]
+    return fill(folder or TEMPLATES, {name: name}, values)[name]
 
 
 def dingtalk_url(url: str, secret: str, now: float) -> str:
