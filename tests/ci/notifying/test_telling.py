@@ -17,7 +17,7 @@ from ci.notifying.telling import news_of, tell, telling_failures, without
 from tests.receivers import MailServer, Robot, certificate
 from tests.rollout_shop import unused_port
 
-SECRET = "s3cr3t-robot"
+SECRET = "s3cr3t-robot"  # pragma: allowlist secret
 
 
 @pytest.fixture
