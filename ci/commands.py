@@ -46,6 +46,7 @@ class Command:
         return next((action for action in self.actions if action.name == name), self)
 
 
+AS_JSON = Argument(("--json",), "print JSON", {"action": "store_true", "dest": "as_json"})
 ENVIRONMENT = Argument(
     ("--environment",), "where to act (default: local)", {"default": "local", "metavar": "NAME"}
 )
@@ -98,6 +99,12 @@ look, roll back, cut a host's power. Ctrl-C ends and removes everything.
 
 Needs Linux, root and `bin/ci services docker debian ssh registry`. Nothing of it is reached from
 other machines, and an engine that runs here already is left alone."""
+
+SCORECARD = """\
+The 28 tests of the ML Test Score (Breck et al., 2017) and Google's MLOps levels. A point counts
+when every test, stage and check that proves it exists and passed when it last ran here.
+`bin/ci run`, `bin/ci check` and `bin/ci test` leave what is looked up. A test whose file has changed
+since then must run again. There is no number to reach. docs/scorecard.md tells more."""
 
 COMMANDS = (
     Command(
@@ -185,6 +192,14 @@ COMMANDS = (
         "ci.testing:run",
         takes="rest",
         example="bin/ci test tests/ci -k gate",
+    ),
+    Command(
+        "scorecard",
+        "develop",
+        "score the repository by what its tests and stages prove",
+        "ci.scoring.scorecard:run",
+        arguments=(AS_JSON,),
+        about=SCORECARD,
     ),
     Command(
         "services",
