@@ -15,7 +15,7 @@ from ci.errors import PushcartError, UsageError
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 ROLES = {"test": "dev", "check": "dev"}  # all other commands: ci, or $PUSHCART_ROLE
-BARE = {"lock", "services", "vendor"}  # these need no environment
+BARE = {"lock", "new", "services", "upgrade", "vendor"}  # these need no environment
 SERVED_BY = {"ci": ("ci", "dev")}  # dev holds all of ci, so one environment is enough
 VALUED = {"--config", "--set", "--profile", "--offline"}  # options that take the next word
 
