@@ -43,7 +43,7 @@ class Repository:
             environment.pop(name, None)
         try:
             return subprocess.run(
-                ["git", *words],
+                ["git", "-c", "core.quotepath=off", *words],
                 cwd=self.folder,
                 env=environment,
                 capture_output=True,
@@ -103,7 +103,7 @@ class Repository:
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
-    """git's own words, indented."""
+    """Git's own words, indented."""
     text = (done.stderr.strip() or done.stdout.strip()).splitlines()
     return "\n".join(f"  {line}" for line in text)
 

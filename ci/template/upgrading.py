@@ -107,10 +107,10 @@ def _merge(shop: Repository, wanted: str, prefix: str) -> None:
     if not conflicts:
         raise PushcartError(f"git did not merge {wanted[:12]}:\n{said(done)}")
     raise PushcartError(
-        f"Pushcart {wanted[:12]} is merged but for {len(conflicts)} files that both sides changed:\n"
+        f"Pushcart {wanted[:12]} is merged but for {len(conflicts)} file(s) that both changed:\n"
         f"{named(conflicts)}\n"
-        "Edit them (between <<<<<<< and ======= stands yours), then `git add` each and `git commit`."
-        "\nTo be where you were before: git merge --abort"
+        "Edit them (yours stands above =======), then `git add` each and `git commit`.\n"
+        "To be where you were before: git merge --abort"
     )
 
 
