@@ -24,7 +24,8 @@ class Command:
         summary: One line for `--help`.
         function: `module:function`, imported when the command runs.
         takes: What the function is called with: `config` (settings and parsed arguments),
-            `arguments` (those alone, without any configuration) or `rest` (the words as typed).
+            `arguments` (those alone, without any configuration), `file` (where the
+            configuration is, unread, and parsed arguments) or `rest` (the words as typed).
         arguments: Its own arguments.
         example: One line that teaches.
         about: What a person must know besides, in paragraphs; part of its own help.
@@ -242,6 +243,14 @@ COMMANDS = (
         ),
         example="bin/ci keys new --private ~/pushcart-release.pem",
         about=KEYS,
+    ),
+    Command(
+        "doctor",
+        "develop",
+        "look at this machine and say how to mend what it lacks",
+        "ci.doctor.examining:run",
+        takes="file",
+        arguments=(AS_JSON,),
     ),
     Command(
         "new",

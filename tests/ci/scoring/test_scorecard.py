@@ -71,6 +71,12 @@ def test_all_that_can_be_proved_today(evidence):
     card = scorecard(evidence())
     assert card.sections == {"data": 3, "model": 2.5, "infra": 6, "monitor": 2}
     assert (card.score, card.level) == (2, 1)
+    page = (PROJECT / "docs/scorecard.md").read_text("utf-8")
+    assert (
+        f'"sections": {json.dumps({name: float(n) for name, n in card.sections.items()})}' in page
+    )
+    assert f'"means": "{band_of(card.score)}"' in page
+    assert "data 3, model 2.5, infra 6 and monitor 2" in page
 
 
 @pytest.mark.parametrize(
