@@ -14,6 +14,8 @@ from ci.doctor.finding import FINE, NEEDED, OPTIONAL, Wants
 from ci.errors import UsageError
 from tests.services import free_port
 
+PASSWORD = "hunter2again"  # pragma: allowlist secret
+
 
 def wants(folder: Path, text: str = "") -> Wants:
     path = folder / "pipeline.toml"
@@ -160,13 +162,13 @@ def test_containers_want_the_ports_of_their_colours_too(tmp_path):
 def test_a_proxy_must_answer_and_spare_this_machine():
     assert [one.state for one in surroundings.proxies({})] == [FINE]
     with socket.create_server(("127.0.0.1", 0)) as proxy:
-        url = f"http://ada:secret-word@127.0.0.1:{proxy.getsockname()[1]}"
+        url = f"http://ada:{PASSWORD}@127.0.0.1:{proxy.getsockname()[1]}"
         found = surroundings.proxies({"HTTPS_PROXY": url, "no_proxy": "intern.example"})
         assert [(one.name, one.state) for one in found] == [
             ("https_proxy", FINE), ("no_proxy", NEEDED),
         ]  # fmt: skip
         assert "export no_proxy=intern.example,127.0.0.1,localhost" in found[1].mend
-        assert "secret-word" not in str(found)
+        assert PASSWORD not in str(found)
         for spared in ("*", "localhost,127.0.0.1", "127.0.0.1, LOCALHOST"):
             (found,) = surroundings.proxies({"https_proxy": url, "NO_PROXY": spared})
             assert found.state == FINE
