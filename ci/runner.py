@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ci import errors, reuse
+from ci import errors, registry, reuse
 from ci.baseline import find_baseline
 from ci.config import TASK, Config
 from ci.console import complain, duration, native_noise_in, say
@@ -65,8 +65,10 @@ def run_pipeline(config: Config) -> None:
     """Prepare … deploy for one environment; the report is written whatever happens.
 
     Raises:
+        UsageError: The environment's hosts need a registry that others can reach.
         PushcartError: The first stage that ends otherwise than well.
     """
+    registry.require_shared(config)
     workspace = workspace_of(config)
     started = time.monotonic()
     with native_noise_in(_native_log(config)):

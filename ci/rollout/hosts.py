@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ci import registry
 from ci.config import Config, read_variable, user_name
 from ci.errors import (
     PushcartError,
@@ -84,7 +85,7 @@ class HostsTarget:
 
     def deploy(self, config: Config, workspace: Workspace, progress: Progress) -> list[Done]:
         """Roll the release out in batches; where a host fails, the switched ones go back."""
-        require_server(config)
+        registry.require_shared(config)
         placed, order = order_of(config, workspace)
         _require_pushed(config, placed)
         rollout = Rollout(placed.key, placed.commit)
@@ -165,21 +166,6 @@ class HostsTarget:
             else "`bin/ci serve --stop` ends what runs on this machine alone. Close a host's door "
             f"there: `systemctl stop pushcart-proxy-{config.shop.name}-"
             f"{config.options.environment}`."
-        )
-
-
-def require_server(config: Config) -> None:
-    """Refuse a fleet whose ledger is one machine's file, unless it was asked for.
-
-    Raises:
-        UsageError: `[registry] uri` is "" and `--single-machine` was not given.
-    """
-    if not config.registry.uri and not config.options.single_machine:
-        raise UsageError(
-            f"The environment {config.options.environment} has hosts, but [registry] uri is "
-            '"": its models and ledger would be a file of this machine alone. Set '
-            "`registry.uri` to an MLflow server, or pass --single-machine if every command for "
-            "it runs here."
         )
 
 

@@ -22,7 +22,8 @@ BY_TARGET: dict[str, Callable[[Config, str], dict[str, str]]] = {
     "hosts": lambda _, __: {"haproxy.cfg": "haproxy.cfg"},
     "kubernetes": lambda _, environment: rendering.files(environment),
 }
-WITH_LOOPBACK = ("127.0.0.1", "0.0.0.0", "*", "")  # noqa: S104  what a person may have written
+EVERYWHERE = ("0.0.0.0", "*", "::", "")  # noqa: S104  what a person may have written
+WITH_LOOPBACK = ("127.0.0.1", *EVERYWHERE)
 
 
 def run(config: Config, workspace: Workspace) -> str:

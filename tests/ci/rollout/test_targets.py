@@ -5,6 +5,7 @@ The tests of one target tell one story, in their order.
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,12 +14,12 @@ import pytest
 
 from ci import registry
 from ci.rollout import ledger
-from tests.rollout_places import Place, of_compose, of_process
+from tests.rollout_places import Place, of_compose, of_hosts, of_process
 from tests.rollout_shop import eventually
 from tests.shoppers import Shoppers
 
 
-@pytest.fixture(scope="module", params=["process", "compose"])
+@pytest.fixture(scope="module", params=["process", "compose", "hosts"])
 def place(request, tmp_path_factory, released_model: Path) -> Iterator[Place]:
     """A place of each target, to which nothing was ever released."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -26,6 +27,9 @@ def place(request, tmp_path_factory, released_model: Path) -> Iterator[Place]:
         if request.param == "process":
             one = of_process(folder, released_model)
             held.callback(one.shop.end)
+        elif request.param == "hosts":
+            short = held.enter_context(tempfile.TemporaryDirectory(prefix="pushcart-"))
+            one = held.enter_context(of_hosts(Path(short), released_model))
         else:
             engine = request.getfixturevalue("engine")
             one = held.enter_context(of_compose(folder, released_model, engine))
@@ -49,7 +53,7 @@ def test_the_first_release_answers_and_leaves_its_evidence(place: Place):
     assert (seen["model_version"], seen["digest"], seen["verified"]) == (1, digest, True)
     assert seen["example"]["model_version"] == 1
     assert len(seen["example"]["items"]) == 5
-    assert registry.live_version(place.shop.config, "local").number == 1
+    assert registry.live_version(place.shop.config, place.environment).number == 1
 
 
 def test_what_is_live_already_is_not_rolled_out_again(place: Place, capsys):
@@ -81,7 +85,7 @@ def test_a_release_that_answers_otherwise_than_its_card_is_undone(place: Place, 
     told = capsys.readouterr().err
     assert "golden request 1 of 5" in told
     assert place.states() == ["previous", "live", "failed"]
-    assert registry.live_version(place.shop.config, "local").number == 2
+    assert registry.live_version(place.shop.config, place.environment).number == 2
 
 
 def test_a_release_that_the_gate_holds_never_starts(place: Place):
@@ -100,7 +104,7 @@ def test_a_rollback_loses_nothing(place: Place, capsys):
     assert {one.version for one in shoppers.asked} == {1, 2}
     assert "to release 1 from release 2" in capsys.readouterr().out
     assert place.states() == ["previous", "withdrawn", "failed", "live"]
-    assert registry.live_version(place.shop.config, "local").number == 1
+    assert registry.live_version(place.shop.config, place.environment).number == 1
 
 
 def test_there_may_be_nothing_to_go_back_to(place: Place, capsys):
@@ -160,7 +164,7 @@ def test_a_release_after_all_that_is_rolled_out_as_ever(place: Place):
 
 
 def test_what_was_ended_is_brought_back_by_a_deploy(place: Place, capsys):
-    assert place.ci("serve", "--stop") == 0
+    place.stop(place)
     assert place.versions() == {0}
     assert place.ci("status") == 4
     assert place.ci("deploy") == 0
