@@ -77,6 +77,10 @@ def _dispatch(arguments: list[str]) -> int:
     if command and command.takes == "rest":
         return _call(command.function, _after(arguments, known.command)) or 0
     flags = _command_parser(_described(known.command)).parse_args(rest)
+    if command and command.takes == "arguments":
+        return _call(command.function, **vars(flags)) or 0
+    if command and command.takes == "file":
+        return _call(command.function, known.config, **vars(flags)) or 0
     return _run(known, flags) or 0
 
 

@@ -7,6 +7,11 @@ import pytest
 from ci.config import PROJECT, load_config
 from ci.errors import UsageError
 from ci.settings import EnvironmentSettings, Settings
+from tests.services import NOT_RUN_HERE
+
+# A shop that was made of the template writes its own values into it.
+ITS_OWN = load_config(PROJECT / "pipeline.toml").shop != Settings().shop
+shipped = pytest.mark.skipif(ITS_OWN, reason=f"{NOT_RUN_HERE} pipeline.toml is a shop's own")
 
 
 def shown(section: dict, prefix: str = "") -> dict[str, object]:
@@ -17,6 +22,7 @@ def shown(section: dict, prefix: str = "") -> dict[str, object]:
     return flat
 
 
+@shipped
 def test_the_shipped_file_shows_every_key_with_its_default():
     written = shown(tomllib.loads((PROJECT / "pipeline.toml").read_text("utf-8")))
     defaults = shown(Settings().model_dump(mode="json"))
@@ -30,12 +36,14 @@ def test_the_shipped_file_shows_every_key_with_its_default():
     assert written == defaults
 
 
+@shipped
 def test_the_shipped_file_is_valid():
     assert load_config(PROJECT / "pipeline.toml").settings == Settings()
 
 
-def test_profile_full_changes_the_shipped_file():
-    assert load_config(PROJECT / "pipeline.toml", {"profile": "full"}).model.cpu_seconds == 600
+def test_profile_full_trains_longer(tmp_path):
+    (tmp_path / "pipeline.toml").write_text("")
+    assert load_config(tmp_path / "pipeline.toml", {"profile": "full"}).model.cpu_seconds == 600
 
 
 def test_the_embedded_base_needs_its_own_engine(tmp_path):
