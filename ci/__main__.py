@@ -15,6 +15,7 @@ from ci.commands import (
     FORCE,
     ONLY,
     OVERRIDE,
+    OVERRIDE_FREEZE,
     SINGLE_MACHINE,
     WITHOUT,
     Command,
@@ -76,6 +77,10 @@ def _dispatch(arguments: list[str]) -> int:
     if command and command.takes == "rest":
         return _call(command.function, _after(arguments, known.command)) or 0
     flags = _command_parser(_described(known.command)).parse_args(rest)
+    if command and command.takes == "arguments":
+        return _call(command.function, **vars(flags)) or 0
+    if command and command.takes == "file":
+        return _call(command.function, known.config, **vars(flags)) or 0
     return _run(known, flags) or 0
 
 
@@ -104,6 +109,7 @@ def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
         without=tuple(chosen.pop("without", ())),
         override=chosen.pop("override_reason", ""),
         single_machine=chosen.pop("single_machine", False),
+        override_freeze=chosen.pop("override_freeze", ""),
         offline=Path(known.offline).absolute() if known.offline else None,
     )
     config = load_config(known.config, _overrides(known), options)
@@ -172,7 +178,7 @@ def _described(name: str) -> Command:
         *([FIRST_RELEASE] if name == "gate" else []),
         *([ENVIRONMENT] if name in {"image", "deploy"} else []),
         *([OVERRIDE] if name == "image" else []),
-        *([SINGLE_MACHINE] if name == "deploy" else []),
+        *((OVERRIDE_FREEZE, SINGLE_MACHINE) if name == "deploy" else []),
         *((ONLY, WITHOUT) if name == "check" else []),
     )
     return Command(name, "stages", stage.summary, "", arguments=arguments)

@@ -23,8 +23,9 @@ class Command:
         group: Heading in `--help`.
         summary: One line for `--help`.
         function: `module:function`, imported when the command runs.
-        takes: What the function is called with: `config` (settings and parsed arguments) or
-            `rest` (the arguments as typed, without any configuration).
+        takes: What the function is called with: `config` (settings and parsed arguments),
+            `arguments` (those alone, without any configuration), `file` (where the
+            configuration is, unread, and parsed arguments) or `rest` (the words as typed).
         arguments: Its own arguments.
         example: One line that teaches.
         about: What a person must know besides, in paragraphs; part of its own help.
@@ -46,6 +47,7 @@ class Command:
         return next((action for action in self.actions if action.name == name), self)
 
 
+AS_JSON = Argument(("--json",), "print JSON", {"action": "store_true", "dest": "as_json"})
 ENVIRONMENT = Argument(
     ("--environment",), "where to act (default: local)", {"default": "local", "metavar": "NAME"}
 )
@@ -67,6 +69,11 @@ OVERRIDE = Argument(
     ("--override",),
     "release although the gate holds it or cannot decide; needs the override key, and is recorded",
     {"default": "", "metavar": "REASON", "dest": "override_reason"},
+)
+OVERRIDE_FREEZE = Argument(
+    ("--override-freeze",),
+    "deploy although [freeze] holds the environment; recorded",
+    {"default": "", "metavar": "REASON"},
 )
 STOP = Argument(
     ("--stop",), "end what serves in the background, after open requests", {"action": "store_true"}
@@ -99,13 +106,19 @@ look, roll back, cut a host's power. Ctrl-C ends and removes everything.
 Needs Linux, root and `bin/ci services docker debian ssh registry`. Nothing of it is reached from
 other machines, and an engine that runs here already is left alone."""
 
+SCORECARD = """\
+The 28 tests of the ML Test Score (Breck et al., 2017) and Google's MLOps levels. A point counts
+when every test, stage and check that proves it exists and passed when it last ran here.
+`bin/ci run`, `bin/ci check` and `bin/ci test` leave what is looked up. A test whose file changed
+since then must run again. There is no number to reach. docs/scorecard.md tells more."""
+
 COMMANDS = (
     Command(
         "run",
         "stages",
         "prepare … report in one go",
         "ci.runner:run_pipeline",
-        arguments=(ENVIRONMENT, FIRST_RELEASE, FORCE, SINGLE_MACHINE),
+        arguments=(ENVIRONMENT, FIRST_RELEASE, FORCE, OVERRIDE_FREEZE, SINGLE_MACHINE),
         example="bin/ci --set simulator.shoppers=2000 run",
     ),
     Command(
@@ -187,6 +200,14 @@ COMMANDS = (
         example="bin/ci test tests/ci -k gate",
     ),
     Command(
+        "scorecard",
+        "develop",
+        "score the repository by what its tests and stages prove",
+        "ci.scoring.scorecard:run",
+        arguments=(AS_JSON,),
+        about=SCORECARD,
+    ),
+    Command(
         "services",
         "develop",
         "install the real services that the tests start",
@@ -227,6 +248,51 @@ COMMANDS = (
         ),
         example="bin/ci keys new --private ~/pushcart-release.pem",
         about=KEYS,
+    ),
+    Command(
+        "doctor",
+        "develop",
+        "look at this machine and say how to mend what it lacks",
+        "ci.doctor.examining:run",
+        takes="file",
+        arguments=(AS_JSON,),
+    ),
+    Command(
+        "new",
+        "develop",
+        "make a shop's own repository of this template",
+        "ci.template.creating:run",
+        takes="arguments",
+        arguments=(
+            Argument(("target",), "folder that does not exist yet, or is empty", {"type": Path}),
+            Argument(("--name",), "the shop's name (default: the folder's)", {"default": ""}),
+            Argument(
+                ("--subfolder",),
+                "make it a folder of the larger repository that lies around it",
+                {"action": "store_true"},
+            ),
+        ),
+        example="bin/ci new ../myshop",
+    ),
+    Command(
+        "upgrade",
+        "develop",
+        "merge a newer template into a shop's repository",
+        "ci.template.upgrading:run",
+        takes="arguments",
+        arguments=(
+            Argument(
+                ("--from",),
+                "the template's URL or path (default: the remote `pushcart`)",
+                {"default": "", "metavar": "URL", "dest": "source"},
+            ),
+            Argument(
+                ("--to",),
+                "a branch, tag or commit of it (default: its newest)",
+                {"default": "", "metavar": "REVISION"},
+            ),
+        ),
+        example="bin/ci upgrade --to v1.2.0",
     ),
     Command(
         "vendor",

@@ -19,6 +19,7 @@ from ci.settings import (
     GateSettings,
     ImagesSettings,
     ModelSettings,
+    NotifySettings,
     RegistrySettings,
     Section,
     ServingSettings,
@@ -47,6 +48,7 @@ class Options:
     override: str = ""
     offline: Path | None = None
     single_machine: bool = False
+    override_freeze: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ class Config:
     def signing(self) -> SigningSettings:
         """Section `[signing]`."""
         return self.settings.signing
+
+    @property
+    def notify(self) -> NotifySettings:
+        """Section `[notify]`."""
+        return self.settings.notify
 
     @property
     def environment(self) -> EnvironmentSettings:

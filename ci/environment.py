@@ -15,7 +15,8 @@ from ci.errors import PushcartError, UsageError
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 ROLES = {"test": "dev", "check": "dev"}  # all other commands: ci, or $PUSHCART_ROLE
-BARE = {"lock", "services", "vendor"}  # these need no environment
+BARE = {"lock", "new", "services", "upgrade", "vendor"}  # these need no environment
+UNMADE = {"doctor"}  # needs none either, but takes one that is made
 SERVED_BY = {"ci": ("ci", "dev")}  # dev holds all of ci, so one environment is enough
 VALUED = {"--config", "--set", "--profile", "--offline"}  # options that take the next word
 
@@ -26,7 +27,10 @@ def main(arguments: list[str]) -> int:
         role = role_of(arguments)
         if role is None:
             return _command_line(arguments)
-        python = ready_python(role) or _make_role(role, arguments)
+        python = ready_python(role)
+        if python is None and command_of(arguments) in UNMADE:
+            return _command_line(arguments)
+        python = python or _make_role(role, arguments)
     except PushcartError as error:
         sys.stderr.write(f"\n{error}\n")
         return error.exit_code

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.config import TASK, Config, read_secret
-from ci.errors import UnavailableError
+from ci.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,6 +35,23 @@ class Version:
 def model_name(config: Config) -> str:
     """Name of the registered model: `<shop>-<task>`."""
     return f"{config.shop.name}-{TASK}"
+
+
+def require_shared(config: Config) -> None:
+    """Refuse a fleet whose ledger is one machine's file, unless it was asked for.
+
+    Raises:
+        UsageError: The environment has hosts, `[registry] uri` is "" and `--single-machine` was
+            not given.
+    """
+    is_shared = config.registry.uri or config.environment.target != "hosts"
+    if not is_shared and not config.options.single_machine:
+        raise UsageError(
+            f"The environment {config.options.environment} has hosts, but [registry] uri is "
+            '"": its models and ledger would be a file of this machine alone. Set '
+            "`registry.uri` to an MLflow server, or pass --single-machine if every command for "
+            "it runs here."
+        )
 
 
 def register(config: Config, digest: str, location: Path, training: dict[str, Any]) -> int:

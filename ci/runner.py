@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ci import errors, reuse
+from ci import errors, registry, reuse
 from ci.baseline import find_baseline
 from ci.config import TASK, Config
 from ci.console import complain, duration, native_noise_in, say
 from ci.errors import BadDataError, PushcartError, UnavailableError, UsageError
+from ci.notifying.telling import telling_failures
 from ci.pipeline import STAGE, STAGES, Stage
 from ci.summary import summarise
 from ci.workspace import Workspace
@@ -65,11 +66,13 @@ def run_pipeline(config: Config) -> None:
     """Prepare … deploy for one environment; the report is written whatever happens.
 
     Raises:
+        UsageError: The environment's hosts need a registry that others can reach.
         PushcartError: The first stage that ends otherwise than well.
     """
+    registry.require_shared(config)
     workspace = workspace_of(config)
     started = time.monotonic()
-    with native_noise_in(_native_log(config)):
+    with telling_failures(config, "run"), native_noise_in(_native_log(config)):
         try:
             released = _run_all(config, workspace)
             say("\n".join(["", *summarise(workspace, released), ""]))
@@ -145,5 +148,5 @@ def run_named_stage(config: Config, name: str) -> None:
     """
     if name not in STAGE:
         raise UsageError(f"There is no stage {name!r}; the stages are {', '.join(STAGE)}.")
-    with native_noise_in(_native_log(config)):
+    with telling_failures(config, name), native_noise_in(_native_log(config)):
         run_stage(STAGE[name], config, workspace_of(config))

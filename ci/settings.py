@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ci.values import (
+    Address,
     Moment,
     Name,
     NonNegativeInt,
@@ -14,8 +15,10 @@ from ci.values import (
     PositiveInt,
     SafeUrl,
     Share,
+    VariableName,
     only_our_words,
 )
+from ci.windows import Once, Weekly, find_zone, parse_dates, parse_weekly
 from model.schema import EVENT_COLUMNS, EVENT_TYPES, ITEM_COLUMNS, EventColumn
 
 CLOSED_FORM_MODELS = ("popularity", "repeat", "covisit", "linear")
@@ -277,6 +280,89 @@ class EnvironmentSettings(Section):
         return self
 
 
+class FreezeSettings(Section):
+    """Times in which nothing is deployed to the environments that it names."""
+
+    environments: Annotated[tuple[str, ...], Field(min_length=1)]
+    weekly: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _known_times(self) -> Self:
+        if not self.windows:
+            raise ValueError("a freeze without `weekly` and `dates` is never in force; add one")
+        find_zone(self.time_zone)
+        return self
+
+    @property
+    def windows(self) -> tuple[Weekly | Once, ...]:
+        """Its windows, read."""
+        return (*map(parse_weekly, self.weekly), *map(parse_dates, self.dates))
+
+
+Event = Literal["verdict", "release", "failure"]
+EVENTS: tuple[Event, ...] = ("verdict", "release", "failure")
+SIGNING_KINDS = ("dingtalk", "feishu")  # whose robots may ask for a signature
+
+
+class WebhookSettings(Section):
+    """One address that is told by HTTP; the address is a secret, for who knows it may write."""
+
+    kind: Literal["slack", "dingtalk", "wecom", "feishu", "json"]
+    url_env: Annotated[VariableName, Field(min_length=1)]
+    secret_env: VariableName = ""
+    token_env: VariableName = ""
+    events: tuple[Event, ...] = EVENTS
+
+    @model_validator(mode="after")
+    def _used_secrets(self) -> Self:
+        if self.secret_env and self.kind not in SIGNING_KINDS:
+            raise ValueError(
+                f"kind {self.kind!r} signs nothing, so `secret_env` would not be used; only "
+                f"{' and '.join(SIGNING_KINDS)} do"
+            )
+        if self.token_env and self.kind != "json":
+            raise ValueError(
+                f"kind {self.kind!r} takes no token, so `token_env` would not be used; only json "
+                "does, as `Authorization: Bearer …`"
+            )
+        return self
+
+
+class MailSettings(Section):
+    """One list of people who are told by e-mail."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: Address
+    recipients: Annotated[tuple[Address, ...], Field(min_length=1)]
+    username_env: VariableName = ""
+    password_env: VariableName = ""
+    events: tuple[Event, ...] = EVENTS
+
+    @model_validator(mode="after")
+    def _safe_login(self) -> Self:
+        if bool(self.username_env) != bool(self.password_env):
+            raise ValueError("set both `username_env` and `password_env`, or neither")
+        if self.password_env and self.security == "none":
+            raise ValueError(
+                'security "none" would send the password in the clear; set "starttls" or "tls"'
+            )
+        return self
+
+
+class NotifySettings(Section):
+    """Who is told of verdicts, releases and failures, in which language, and for how long."""
+
+    language: Literal["en", "zh"] = "en"
+    timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
+    ca_file: str = ""
+    webhooks: dict[Name, WebhookSettings] = {}
+    mails: dict[Name, MailSettings] = {}
+
+
 class Settings(Section):
     """The whole of `pipeline.toml`."""
 
@@ -297,6 +383,8 @@ class Settings(Section):
         "staging": EnvironmentSettings(port=8510),
         "production": EnvironmentSettings(port=8520),
     }
+    freeze: dict[Name, FreezeSettings] = {}
+    notify: NotifySettings = NotifySettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -338,7 +426,28 @@ class Settings(Section):
                 f"[gate] baseline_environment = {self.gate.baseline_environment!r} is not one of "
                 f"the environments {sorted(self.environments)}"
             )
+        self._check_freezes()
         return self
+
+    def _check_freezes(self) -> None:
+        """Hold every freeze to environments that deploys of ours go to.
+
+        Raises:
+            ValueError: One is unknown, or its cluster rolls releases out by itself.
+        """
+        for name, freeze in self.freeze.items():
+            for environment in freeze.environments:
+                found = self.environments.get(environment)
+                if found is None:
+                    raise ValueError(
+                        f"[freeze.{name}] names {environment!r}, which is not one of the "
+                        f"environments {sorted(self.environments)}"
+                    )
+                if found.target == "kubernetes":
+                    raise ValueError(
+                        f"[freeze.{name}] cannot hold back {environment!r}: its cluster rolls "
+                        "releases out, not `bin/ci deploy`. Freeze it there"
+                    )
 
 
 # A profile overrides defaults only: a value that a person wrote always wins.

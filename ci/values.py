@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")]
+from ci.naming import NAME
+
+Name = Annotated[str, Field(pattern=NAME)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -64,6 +66,15 @@ def only_our_words(section: str, mapping: Mapping[str, Any], allowed: Collection
             )
 
 
+def _names_a_variable(name: str) -> str:
+    """The name of an environment variable; what is none may be a secret, so it is never quoted."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*|", name):
+        raise ValueError(
+            "holds no name of an environment variable; put the secret into one, and its name here"
+        )
+    return name
+
+
 def _as_text(value: Any) -> Any:
     """A date that TOML already read, as text."""
     return value.isoformat() if isinstance(value, dt.date) else value
@@ -71,4 +82,6 @@ def _as_text(value: Any) -> Any:
 
 SafeUrl = Annotated[str, AfterValidator(_no_literal_password)]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
+Address = Annotated[str, Field(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")]  # of e-mail
+VariableName = Annotated[str, AfterValidator(_names_a_variable)]
 Moment = Annotated[str, BeforeValidator(_as_text)]

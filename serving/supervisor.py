@@ -72,10 +72,8 @@ class Supervisor:
         match order:
             case {"order": "status"}:
                 return self._status()
-            case {"order": "deploy", "digest": str(digest), "who": str(who), "commit": str(commit)}:
-                return await self._change(Request("deploy", digest, who, commit), caller)
-            case {"order": "rollback", "digest": str(digest), "who": str(who)}:
-                return await self._change(Request("rollback", digest, who, ""), caller)
+            case {"order": "deploy" | "rollback", "digest": str(), "who": str()}:
+                return await self._change(_request(order), caller)
             case {"order": "leave"} | {"order": "stop"}:
                 async with self._queue(caller):
                     self._ends_colours = order["order"] == "stop"
@@ -193,6 +191,13 @@ class Supervisor:
             forget_sockets(self.host)
         self.record.supervisor = None
         self.host.save()
+
+
+def _request(order: Order) -> Request:
+    """What an order asks for; what it does not tell is not known."""
+    names = ("who", "commit", "approved_by", "override_freeze")
+    told = {name: str(order.get(name, "")) for name in names}
+    return Request(kind=order["order"], key=order["digest"], **told)
 
 
 def open_host(home: Path, shop: str, environment: str, preferred_port: int) -> ProcessHost:

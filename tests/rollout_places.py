@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -14,11 +15,16 @@ import pytest
 
 from ci.__main__ import main
 from ci.config import Options, load_config
+from ci.rehearsal.hosts import Rehearsal
+from ci.rehearsal.shop import ENVIRONMENT
+from ci.rollout.hosts import program
 from ci.rollout.targets import Seen, Target, target_of
 from ci.stages import image, render
 from serving.host import containers, processes
-from tests.rollout_shop import Shop, open_shop, unused_port
+from tests.rehearsal import rehearsed_shop
+from tests.rollout_shop import Shop, open_shop, unused_port, write_dataset
 
+PARTS = ("gateway", "model")
 CONTAINERS = """
 base_image = "embedded"
 gateway_base_image = "debian"
@@ -35,12 +41,26 @@ class Place:
         shop: Its configuration, build/ and var/.
         pack: Makes what a deploy needs beside the bundle and the gate's word.
         kill: Ends all that runs of the live release, as a crash does; it must come back by itself.
+        stop: Ends both colours; a deploy brings back the live one.
+        door: Where shoppers of the first host ask, where that is not what the target tells.
+        options: Given to each command.
+        deploying: Given to `deploy` too.
+        hosts: Where they are machines of a rehearsal.
     """
 
     name: str
     shop: Shop
     pack: Callable[[Shop], object]
     kill: Callable[["Place"], object]
+    stop: Callable[["Place"], object]
+    door: str = ""
+    options: tuple[str, ...] = ()
+    deploying: tuple[str, ...] = ()
+    hosts: Rehearsal | None = None
+
+    @property
+    def environment(self) -> str:
+        return self.shop.config.options.environment
 
     @property
     def target(self) -> Target:
@@ -52,6 +72,8 @@ class Place:
     @property
     def address(self) -> str:
         """Where shoppers of the first host ask."""
+        if self.door:
+            return self.door
         (first, *_) = self.look()
         assert first.served is not None
         return first.served.url.removeprefix("http://")
@@ -71,7 +93,7 @@ class Place:
         gate = self.shop.workspace.read_json("gate.json", "gate")
         seen = {one.live.digest for one in self.look() if one.live}
         gate["baseline"] = {"digest": seen.pop()} if seen else None
-        gate["baseline_environment"] = "local"
+        gate["baseline_environment"] = self.environment
         self.shop.workspace.write_json("gate.json", gate)
         self.shop.register(digest)
         if gate["decision"] == "PROMOTE":
@@ -79,13 +101,18 @@ class Place:
         return digest
 
     def ci(self, *command: str) -> int:
-        return main(["--config", str(self.shop.config.path), *command])
+        more = (*self.options, *(self.deploying if command[0] == "deploy" else ()))
+        return main(["--config", str(self.shop.config.path), *command, *more])
+
+
+def _serve_stop(place: Place) -> None:
+    assert place.ci("serve", "--stop") == 0
 
 
 def of_process(folder: Path, model: Path) -> Place:
     """This machine without Docker."""
     shop = open_shop(folder, model, unused_port())
-    return Place("process", shop, lambda _: None, _kill_processes)
+    return Place("process", shop, lambda _: None, _kill_processes, _serve_stop)
 
 
 def _kill_processes(place: Place) -> None:
@@ -107,7 +134,7 @@ def of_compose(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", f"unix://{socket_of(engine)}")
         try:
-            yield Place("compose", shop, pack_images, _kill_containers)
+            yield Place("compose", shop, pack_images, _kill_containers, _serve_stop)
         finally:
             for container in engine.containers.list(all=True):
                 container.remove(force=True)
@@ -127,7 +154,7 @@ def pack_images(shop: Shop) -> dict:
 
 def names_of(place: Place, colour: str) -> list[str]:
     """The containers of a colour."""
-    return [f"rollout-local-{colour}-{part}" for part in ("gateway", "model")]
+    return [f"rollout-local-{colour}-{part}" for part in PARTS]
 
 
 def _kill_containers(place: Place) -> None:
@@ -146,3 +173,38 @@ def free_ports() -> int:
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
             return first
     raise AssertionError("no seven ports in a row are free")
+
+
+@contextmanager
+def of_hosts(folder: Path, model: Path) -> Iterator[Place]:
+    """Two hosts of a rehearsal, made ready for releases."""
+    with rehearsed_shop(folder) as rehearsed:
+        hosts = rehearsed.rehearsal
+        options = Options(environment=ENVIRONMENT, single_machine=True)
+        shop = Shop(folder, model, load_config(rehearsed.settings, options=options))
+        write_dataset(shop.workspace.path("dataset"))
+        place = Place(
+            name="hosts",
+            shop=shop,
+            pack=pack_images,
+            kill=_kill_on_hosts,
+            stop=_stop_on_hosts,
+            door=f"127.0.0.1:{hosts.hosts[0].shopper_port}",
+            options=(f"--environment={ENVIRONMENT}",),
+            deploying=("--single-machine",),
+            hosts=hosts,
+        )
+        assert place.ci("hosts", "prepare") == 0
+        yield place
+
+
+def _kill_on_hosts(place: Place) -> None:
+    for seen in place.look():
+        names = " ".join(f"rehearsal-{ENVIRONMENT}-{seen.live.name}-{part}" for part in PARTS)
+        pids = f"docker inspect --format '{{{{.State.Pid}}}}' {names}"
+        place.hosts.run(seen.host, f"kill -KILL $({pids})")
+
+
+def _stop_on_hosts(place: Place) -> None:
+    for host in place.hosts.hosts:
+        place.hosts.run(host.name, shlex.join([*program(place.shop.config), "stop"]))

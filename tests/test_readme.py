@@ -6,23 +6,10 @@ import pytest
 
 from ci.config import PROJECT
 from ci.pipeline import STAGES
-from tests.shop import Shop
+from tests.shop import open_shop
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 RUN = re.search(r"^\$ bin/ci run\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-class Shipped(Shop):
-    """The project's own configuration, with build and state folders of its own."""
-
-    def command(self, *arguments: str) -> list[str]:
-        folders = [f"storage.build={self.folder}/build", f"storage.state={self.folder}/var"]
-        overrides = [word for setting in folders for word in ("--set", setting)]
-        return [*super().command(*overrides, *arguments)]
-
-    @property
-    def config(self):
-        return PROJECT / "pipeline.toml"
 
 
 def shape(line: str) -> str:
@@ -43,7 +30,8 @@ def by_stage(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory) -> str:
-    shop = Shipped(tmp_path_factory.mktemp("readme"), "demo")
+    # Defaults alone: what the template's pipeline.toml shows, whatever a shop has made of it.
+    shop = open_shop(tmp_path_factory.mktemp("readme"), "demo", settings="")
     try:
         return shop.ci("run")
     finally:

@@ -66,11 +66,13 @@ class Outcome:
         findings: What to mend.
         note: What else is worth knowing, e.g. that nothing could be compared with.
         looked_at: Number of things looked at where that is not the number of files.
+        unseen: What could not be looked at, for the end of the run and the report.
     """
 
     findings: tuple[Finding, ...] = ()
     note: str = ""
     looked_at: int | None = None
+    unseen: str = ""
 
 
 @dataclass(frozen=True)

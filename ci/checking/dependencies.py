@@ -119,7 +119,8 @@ def advisories(scene: Scene) -> Outcome:
                 "compared with known vulnerabilities. Unpack OSV's PyPI export there, or set "
                 "[check] advisories = optional."
             )
-        return Outcome(note=f"0 of {len(packages)} pins scanned: no advisories in {where}")
+        unseen = f"0 of {len(packages)} pins scanned: no advisories in {where}"
+        return Outcome(note=unseen, unseen=unseen)
     found = [
         _finding(pin, advisory)
         for advisory in _read(files)

@@ -10,6 +10,14 @@ from typing import Any
 from ci.checking.check import Finding, Outcome, Scene, run_tool
 
 TOOLS = Path(sys.executable).parent
+# Where a rule is explained, with what to write instead; its name comes at the end.
+MANUALS = {
+    "mypy": "https://mypy.readthedocs.io/en/stable/_refs.html#code-",
+    "yamllint": "https://yamllint.readthedocs.io/en/stable/rules.html#module-yamllint.rules.",
+    "hadolint": "https://github.com/hadolint/hadolint/wiki/",
+    "shellcheck": "https://www.shellcheck.net/wiki/",
+    "ansible": "https://ansible.readthedocs.io/projects/lint/rules/",
+}
 
 
 def _outcome(findings: Iterable[Finding]) -> Outcome:
@@ -47,7 +55,13 @@ def mypy(scene: Scene) -> Outcome:
     lines = run_tool([TOOLS / "mypy", "--output=json"], scene).splitlines()
     found = (json.loads(line) for line in lines if line.startswith("{"))
     return _outcome(
-        Finding(one["file"], one["line"], one["code"] or "mypy", one["message"], one["hint"] or "")
+        Finding(
+            one["file"],
+            one["line"],
+            one["code"] or "mypy",
+            one["message"],
+            one["hint"] or f"{MANUALS['mypy']}{one['code']}",
+        )
         for one in found
         if one["severity"] == "error"
     )
@@ -64,7 +78,13 @@ def yamllint(scene: Scene) -> Outcome:
     lines = run_tool(command, scene, codes=(0, 1, 2)).splitlines()
     matches = (PARSABLE.match(line) for line in lines)
     return _outcome(
-        Finding(scene.name(one["file"]), int(one["line"]), one["rule"], one["why"])
+        Finding(
+            scene.name(one["file"]),
+            int(one["line"]),
+            one["rule"],
+            one["why"],
+            f"{MANUALS['yamllint']}{one['rule']}",
+        )
         for one in matches
         if one
     )
@@ -74,7 +94,13 @@ def hadolint(scene: Scene) -> Outcome:
     """Traps of Dockerfiles."""
     command = [TOOLS / "hadolint", "--format=json", *scene.files]
     return _outcome(
-        Finding(scene.name(one["file"]), one["line"], one["code"], one["message"])
+        Finding(
+            scene.name(one["file"]),
+            one["line"],
+            one["code"],
+            one["message"],
+            f"{MANUALS['hadolint']}{one['code']}",
+        )
         for one in json.loads(run_tool(command, scene))
     )
 
@@ -85,7 +111,13 @@ def shellcheck(scene: Scene) -> Outcome:
         run_tool([TOOLS / "shellcheck", "--format=json", *scene.files], scene)
     )
     return _outcome(
-        Finding(scene.name(one["file"]), one["line"], f"SC{one['code']}", one["message"])
+        Finding(
+            scene.name(one["file"]),
+            one["line"],
+            f"SC{one['code']}",
+            one["message"],
+            f"{MANUALS['shellcheck']}SC{one['code']}",
+        )
         for one in found
     )
 
@@ -100,6 +132,7 @@ def ansible_lint(scene: Scene) -> Outcome:
             int(one["location"].get("lines", {}).get("begin", 0)),
             one["check_name"],
             one["description"],
+            f"{MANUALS['ansible']}{one['check_name'].partition('[')[0]}",
         )
         for one in json.loads(text or "[]")
     )

@@ -40,6 +40,7 @@ class Result:
         note: What else it told.
         state: `clean`, `failed`, `reused` (unchanged since it was clean) or `skipped`.
         key: Digest of all that it looked at.
+        unseen: What it could not look at.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Result:
     note: str
     state: str
     key: str
+    unseen: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As `check.json` has it."""
@@ -107,7 +109,8 @@ def _result(check: Check, scene: Scene, key: str, known: dict[str, str]) -> Resu
     seconds = round(time.monotonic() - started, 3)
     state = "failed" if outcome.findings else "clean"
     count = files if outcome.looked_at is None else outcome.looked_at
-    return Result(check.name, count, seconds, outcome.findings, outcome.note, state, key)
+    found, note, unseen = outcome.findings, outcome.note, outcome.unseen
+    return Result(check.name, count, seconds, found, note, state, key, unseen)
 
 
 def _looked(check: Check, scene: Scene) -> Outcome:
@@ -124,7 +127,7 @@ def _without(check: Check, files: int, lacking: Sequence[str], key: str) -> Resu
     if in_ci():
         finding = Finding(".", 0, "no-program", why, fix)
         return Result(check.name, files, 0.0, (finding,), "", "failed", key)
-    return Result(check.name, files, 0.0, (), f"{why}: {fix}", "skipped", key)
+    return Result(check.name, files, 0.0, (), f"{why}: {fix}", "skipped", key, why)
 
 
 def tell(result: Result) -> None:

@@ -1,11 +1,19 @@
 """The table of checks, in the order of their speed."""
 
-from ci.checking import dependencies, groovy, kubernetes, linters, testing
+from ci.checking import dependencies, groovy, kubernetes, linters, manifests, testing
 from ci.checking.check import Check
 
 PYTHON = ("ci/*.py", "model/*.py", "serving/*.py", "tests/*.py", "benchmarks/*.py")
 LOCKS = ("requirements/*.lock",)
-BINARY = (".parquet", ".png", ".jar", ".keras")
+PROTOS = (
+    *("infra/templates/models.config.j2", "infra/templates/batching_parameters.txt.j2"),
+    "infra/templates/monitoring.config.j2",
+)
+# What the sample release is rendered by.
+RENDERING = (
+    *("ci/stages/render.py", "ci/systemd.py", "ci/templating.py", "ci/settings.py"),
+    *("pipeline.toml", "serving/embedded/*.py"),
+)
 
 CHECKS = (
     Check("locks", "locks fit requirements.txt", LOCKS, dependencies.locks, ("requirements*",)),
@@ -33,6 +41,37 @@ CHECKS = (
         ("infra/templates/kubernetes/*",),
         kubernetes.kubernetes,
         ("ci/kubernetes/*.py", "ci/templating.py", "ci/settings.py", "pipeline.toml"),
+    ),
+    Check("templates", "syntax of Jinja templates", ("*.j2",), manifests.templates),
+    Check(
+        "serving",
+        "the model server's text protos, as it reads them",
+        PROTOS,
+        manifests.serving,
+        RENDERING,
+    ),
+    Check(
+        "proxy",
+        "HAProxy's own check of its configuration",
+        ("infra/templates/haproxy.cfg.j2",),
+        manifests.proxy,
+        RENDERING,
+        service="haproxy",
+    ),
+    Check(
+        "unit",
+        "systemd's own check of its unit",
+        ("infra/templates/systemd.service.j2",),
+        manifests.unit,
+        RENDERING,
+        service="systemd",
+    ),
+    Check(
+        "notices",
+        "every message in every language is what its robot takes",
+        ("infra/templates/notify/*.j2",),
+        manifests.notices,
+        ("ci/notifying/*.py", "ci/templating.py", "ci/settings.py"),
     ),
     Check(
         "ansible",

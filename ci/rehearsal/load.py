@@ -29,16 +29,21 @@ class Load:
         self._folder = folder
         self._traffic: Traffic | None = None
 
+    @property
+    def ended(self) -> int:
+        """How many requests have ended so far, well or not."""
+        return max(self._written().count(b"\n") - 1, 0)  # the first line says when it began
+
     def wait_for(self, more: int) -> None:
         """Wait until that many more requests have ended, well or not.
 
         Raises:
             UnavailableError: The load ends before.
         """
-        wanted = self._written().count(b"\n") + more
+        wanted = self.ended + more
         while True:
             is_over = self._process.poll() is not None
-            missing = wanted - self._written().count(b"\n")
+            missing = wanted - self.ended
             if missing <= 0:
                 return
             if is_over:

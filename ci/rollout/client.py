@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ci.config import Config, user_name
+from ci.config import Config
 from ci.errors import (
     PushcartError,
     RefusedError,
@@ -17,6 +17,7 @@ from ci.errors import (
     UnavailableError,
     UsageError,
 )
+from ci.rollout.accountable import accountable
 from serving import supervisor
 from serving.host import control, processes, record
 from serving.host.control import Order, RefusedOrderError
@@ -123,7 +124,7 @@ def deploy(config: Config, digest: str, commit: str, progress: Progress) -> Orde
         RefusedError: The release is not on the host.
         UnavailableError: The supervisor does not answer.
     """
-    order = {"order": "deploy", "digest": digest, "who": user_name(), "commit": commit}
+    order = {"order": "deploy", "digest": digest, "commit": commit, **accountable(config)}
     return _change(config, order, progress)
 
 
@@ -135,7 +136,7 @@ def rollback(config: Config, digest: str, progress: Progress) -> Order:
         RefusedError: The release is not on the host.
         UnavailableError: The supervisor does not answer.
     """
-    order = {"order": "rollback", "digest": digest, "who": user_name()}
+    order = {"order": "rollback", "digest": digest, **accountable(config)}
     return _change(config, order, progress)
 
 

@@ -1,12 +1,15 @@
 """The commands of a working day: `serve`, `status`, `history`, `rollback`, for every target."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from ci.config import Config
 from ci.console import duration, say
 from ci.errors import RefusedError, RolloutUndoneError, UnavailableError, UsageError
+from ci.notifying.telling import news_of, tell, telling_failures
 from ci.rollout import ledger
+from ci.rollout.freeze import find_freeze
 from ci.rollout.served import Served, url_of, where_logs
 from ci.rollout.targets import Seen, target_of
 from serving.host.record import VERIFIED, Record, Release
@@ -67,6 +70,8 @@ def status(config: Config) -> None:
     seen = target_of(config).look(config)
     released = _released(config, seen)
     say(f"environment  {config.options.environment} of shop {config.shop.name}")
+    if freeze := find_freeze(config, datetime.now(UTC)):
+        say(f"freeze       {freeze}")
     for one in released:
         _say_host(one)
     ledger.collect(config, released, {})
@@ -123,10 +128,16 @@ def history(config: Config) -> None:
             say(
                 f"{line.number:>3}  {line.kind:<8}  {line.model_version:>7}  {line.state:<9}  "
                 f"{line.started_at:<25}  {line.seconds:>7.1f}  {line.failed_requests:>6}  "
-                f"{line.who}"
+                f"{_by(line)}"
             )
+            if line.override_freeze:
+                say(f"       frozen, overridden: {line.override_freeze.splitlines()[0]}")
             if line.reason:
                 say(f"       {line.reason.splitlines()[0]}")
+
+
+def _by(line: Release) -> str:
+    return f"{line.who}, approved by {line.approved_by}" if line.approved_by else line.who
 
 
 def rollback(config: Config, to: int | None = None) -> None:
@@ -137,6 +148,16 @@ def rollback(config: Config, to: int | None = None) -> None:
         UsageError: Release `to` never served here.
         RolloutUndoneError: The release was not healthy; the present one serves on.
     """
+    with telling_failures(config, "rollback"):
+        goal, what = _go_back(config, to)
+    news = news_of(
+        config, "release", "rolled_back", model_version=goal.model_version, reason=what.strip()
+    )
+    tell(config, news)
+
+
+def _go_back(config: Config, to: int | None) -> tuple[Release, str]:
+    """Roll back; the release that serves now, and from which one."""
     target = target_of(config)
     seen = _released(config, target.look(config))
     goal = choose(config, seen, to)
@@ -152,6 +173,7 @@ def rollback(config: Config, to: int | None = None) -> None:
     seconds = duration(max((one.seconds for one in done), default=0.0))
     say(f"{'':<9} release {goal.model_version} answers at {places}  [{seconds}]")
     ledger.settle_later(config)
+    return goal, what
 
 
 def answered(seen: Sequence[Seen], digest: str) -> list[Served]:

@@ -11,12 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ci.config import Config, user_name
+from ci.config import Config
 from ci.console import say
 from ci.errors import RefusedError, RolloutUndoneError, UnavailableError, UsageError
 from ci.releasing.bases import proxy_image
 from ci.releasing.signing import keys_folder
 from ci.rollout import ledger, local_host
+from ci.rollout.accountable import accountable, as_options
 from ci.rollout.client import find_record
 from ci.rollout.ordering import images_of, order_of
 from ci.rollout.proxy_container import ProxyContainer
@@ -49,8 +50,8 @@ class ComposeTarget:
         placed, order = order_of(config, workspace)
         _ask(config, progress, "accept", stdin=order)
         _ensure_proxy(config, progress)
-        who = [f"--who={user_name()}", f"--commit={placed.commit}"]
-        done = _ask(config, progress, "deploy", f"--key={placed.key}", *who)
+        words = [f"--key={placed.key}", f"--commit={placed.commit}"]
+        done = _ask(config, progress, "deploy", *words, *as_options(accountable(config)))
         if removed := done.get("removed"):
             names = ", ".join(map(str, removed))
             progress({"step": "prune", "what": f"removed from this machine: releases {names}"})
@@ -60,7 +61,7 @@ class ComposeTarget:
         """Go back to a release whose images are still on this machine."""
         _check_port(config)
         _ensure_proxy(config, progress)
-        words = [f"--key={goal.key}", f"--who={user_name()}"]
+        words = [f"--key={goal.key}", *as_options(accountable(config))]
         return [Done.told(_ask(config, progress, "rollback", *words))]
 
     def wake(self, config: Config, progress: Progress) -> None:

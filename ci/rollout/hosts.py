@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ci.config import Config, read_variable, user_name
+from ci import registry
+from ci.config import Config
 from ci.errors import (
     PushcartError,
     RefusedError,
@@ -19,6 +20,7 @@ from ci.errors import (
     UsageError,
 )
 from ci.rollout import ansible
+from ci.rollout.accountable import accountable, as_options
 from ci.rollout.ansible import Outcome, Play
 from ci.rollout.local_host import REFUSALS
 from ci.rollout.ordering import images_of, order_of
@@ -30,8 +32,6 @@ from serving.host.record import Release
 from serving.host.releases import Placed
 
 PROGRAM: Final = "/opt/pushcart/pushcart-host"
-# Names who approved, for the ledger; a build server may set it.
-APPROVED_BY: Final = "PUSHCART_APPROVED_BY"
 ASKED, DEPLOYED, RETURNED = "Ask the host program", "Start, verify and switch", "Go back"
 WAKE_SECONDS: Final = 60.0
 
@@ -45,17 +45,11 @@ class Rollout:
 
     def variables(self, config: Config, reason: str = "") -> dict[str, Any]:
         """The variables of the role `release`."""
-        told = {
-            "--who": user_name(),
-            "--commit": self.commit,
-            "--rollout": secrets.token_hex(6),
-            "--approved-by": read_variable(APPROVED_BY) or "",
-            "--reason": reason,
-        }
+        told = {"commit": self.commit, "rollout": secrets.token_hex(6), "reason": reason}
         return {
             "release_program": program(config),
             "release_key": self.key,
-            "release_arguments": [f"{name}={value}" for name, value in told.items() if value],
+            "release_arguments": as_options({**accountable(config), **told}),
         }
 
 
@@ -84,7 +78,7 @@ class HostsTarget:
 
     def deploy(self, config: Config, workspace: Workspace, progress: Progress) -> list[Done]:
         """Roll the release out in batches; where a host fails, the switched ones go back."""
-        require_server(config)
+        registry.require_shared(config)
         placed, order = order_of(config, workspace)
         _require_pushed(config, placed)
         rollout = Rollout(placed.key, placed.commit)
@@ -165,21 +159,6 @@ class HostsTarget:
             else "`bin/ci serve --stop` ends what runs on this machine alone. Close a host's door "
             f"there: `systemctl stop pushcart-proxy-{config.shop.name}-"
             f"{config.options.environment}`."
-        )
-
-
-def require_server(config: Config) -> None:
-    """Refuse a fleet whose ledger is one machine's file, unless it was asked for.
-
-    Raises:
-        UsageError: `[registry] uri` is "" and `--single-machine` was not given.
-    """
-    if not config.registry.uri and not config.options.single_machine:
-        raise UsageError(
-            f"The environment {config.options.environment} has hosts, but [registry] uri is "
-            '"": its models and ledger would be a file of this machine alone. Set '
-            "`registry.uri` to an MLflow server, or pass --single-machine if every command for "
-            "it runs here."
         )
 
 

@@ -88,7 +88,6 @@ def _entry(lines: Mapping[str, tuple[Record, Release]], seen: Sequence[Seen]) ->
         "id": f"{known.shop}/{known.environment}/{line.rollout}",
         "verdict": ("live" if is_whole else "partial") if verdicts == {"live"} else "failed",
         "reason": next((one["reason"] for one in told.values() if one["reason"]), ""),
-        "approved_by": line.approved_by,
         "seconds": max(float(one["seconds"]) for one in told.values()),
         "failed_requests": sum(int(one["failed_requests"]) for one in told.values()),
         "hosts": {host: {name: one[name] for name in names} for host, one in told.items()},

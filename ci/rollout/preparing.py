@@ -10,11 +10,9 @@ from ci.rollout import ansible, host_program
 from ci.rollout.ansible import Outcome, Play
 from ci.rollout.commands import progress
 from ci.rollout.ordering import registry_host
-from ci.stages.render import door, door_values
+from ci.stages.render import EVERYWHERE, door, door_values
 from serving.host.host import LOOPBACK
 from serving.host.statement import StatementError, trusted_keys
-
-EVERYWHERE = ("0.0.0.0", "*", "::", "")  # noqa: S104  what a person may have written
 
 
 def prepare(config: Config, *, check: bool = False) -> None:

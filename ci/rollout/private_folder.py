@@ -21,13 +21,17 @@ def private_folder() -> Iterator[Path]:
     for left in Path("/tmp").glob(f"{PREFIX}*"):  # noqa: S108  of runs that were killed
         owner = left.name.removeprefix(PREFIX).partition("-")[0]
         if not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(left, ignore_errors=True)  # of another user: it stays
+            _remove(left)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp"))
     try:
         yield folder
     finally:
-        _end_processes_of(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    _end_processes_of(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # of another user: it stays
 
 
 def _end_processes_of(folder: Path) -> None:

@@ -26,13 +26,19 @@ def run(config: Config, workspace: Workspace) -> str:
     merged = before | {result.name: result.as_json() for result in results}
     workspace.write_json(RECORD, {"checks": list(merged.values())})
     failed = [result.name for result in results if result.findings]
+    unseen = "".join(f"; {one.name}: {one.unseen}" for one in results if one.unseen)
     if failed:
         raise PushcartError(
             f"{len(failed)} of {len(results)} checks failed: {', '.join(failed)}. The findings "
-            f"stand above and in {reports}."
+            f"stand above and in {reports}{unseen}."
         )
-    reused = sum(result.state == "reused" for result in results)
-    return f"{len(results)} checks passed ({reused} reused), reports in {reports}"
+    states = [result.state for result in results]
+    skipped = f", {states.count('skipped')} skipped" if "skipped" in states else ""
+    passed = len(results) - states.count("skipped")
+    return (
+        f"{passed} checks passed ({states.count('reused')} reused{skipped}), reports in {reports}"
+        f"{unseen}"
+    )
 
 
 def choose(only: tuple[str, ...], without: tuple[str, ...]) -> list[Check]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ci.config import TASK, Config
@@ -12,8 +13,10 @@ from ci.errors import (
     RefusedError,
     UnavailableError,
 )
+from ci.notifying.telling import news_of, tell
 from ci.rollout import ledger
 from ci.rollout.commands import answered, progress
+from ci.rollout.freeze import pass_freeze
 from ci.rollout.served import Served
 from ci.rollout.targets import Done, Seen, Target, target_of
 from ci.workspace import Workspace
@@ -29,7 +32,8 @@ def run(config: Config, workspace: Workspace) -> str:
         UsageError: A stage before has not run, or the environment has another target.
         HeldError: The gate holds the bundle.
         InconclusiveError: The gate could not decide.
-        RefusedError: The decision is about other bundles than those at hand.
+        RefusedError: The decision is about other bundles than those at hand, or the environment is
+            frozen.
         RolloutUndoneError: The release was not healthy; the former one serves.
         UnavailableError: A host does not answer.
     """
@@ -47,12 +51,32 @@ def run(config: Config, workspace: Workspace) -> str:
     override = find_override(config, workspace, exported)
     for live in _to_beat(config, seen):
         check_decision(gate, exported, live, override)
+    config = pass_freeze(config, datetime.now(UTC))
     try:
         done = target.deploy(config, workspace, progress)
     except PushcartError:
         _tell_ledger(config, workspace, target.look(config))
         raise
-    return _finish(config, workspace, target, exported, done)
+    line = _finish(config, workspace, target, exported, done)
+    _tell_people(config, exported, gate, override)
+    return line
+
+
+def _tell_people(
+    config: Config, exported: dict[str, Any], gate: dict[str, Any], override: str
+) -> None:
+    """Post that the release is live, and what it went out against."""
+    reasons = filter(None, (override, config.options.override_freeze))
+    news = news_of(
+        config,
+        "release",
+        "deployed",
+        model_version=exported["model_version"],
+        decision=gate["decision"],
+        reason=gate["reason"],
+        override="; ".join(reasons),
+    )
+    tell(config, news)
 
 
 def _is_live(seen: Sequence[Seen], digest: str, images: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from ci.evaluating.per_user import LIVE, read_scores
 from ci.judging.admission import Beginning
 from ci.judging.judge import Verdict, judge
 from ci.judging.verdict import write_verdict
+from ci.notifying import telling
 from ci.workspace import Workspace, remove
 from serving.host import record
 
@@ -33,6 +34,16 @@ def run(config: Config, workspace: Workspace) -> str:
     verdict = judge(evaluation, scores, config.gate, beginning)
     workspace.write_text("gate.md", write_verdict(verdict, evaluation, config.gate))
     workspace.write_json("gate.json", _record(verdict, evaluation, config))
+    news = telling.news_of(
+        config,
+        "verdict",
+        verdict.decision,
+        environment=config.gate.baseline_environment,
+        model_version=bundle["model_version"],
+        decision=verdict.decision,
+        reason=verdict.reason,
+    )
+    telling.tell(config, news)
     return tell(verdict, workspace.path("gate.md"))
 
 

@@ -22,7 +22,8 @@ BY_TARGET: dict[str, Callable[[Config, str], dict[str, str]]] = {
     "hosts": lambda _, __: {"haproxy.cfg": "haproxy.cfg"},
     "kubernetes": lambda _, environment: rendering.files(environment),
 }
-WITH_LOOPBACK = ("127.0.0.1", "0.0.0.0", "*", "")  # noqa: S104  what a person may have written
+EVERYWHERE = ("0.0.0.0", "*", "::", "")  # noqa: S104  what a person may have written
+WITH_LOOPBACK = ("127.0.0.1", *EVERYWHERE)
 
 
 def run(config: Config, workspace: Workspace) -> str:
@@ -52,20 +53,28 @@ def manifests(
         card: The bundle's card.
     """
     target = config.settings.environments[environment].target
-    values = _values(config, environment, model_version, card)
-    if target == "kubernetes":
-        values |= rendering.values(config, environment, model_version)
-    if target == "process":
-        values |= systemd.values(config, environment)
     wanted = {f"tfs/{name}": name for name in MODEL_SERVER}
     wanted |= BY_TARGET[target](config, environment)
-    return fill(TEMPLATES, wanted, values)
+    return fill(TEMPLATES, wanted, values(config, environment, model_version, card))
 
 
-def _values(
+def values(
     config: Config, environment: str, model_version: int, card: dict[str, Any]
 ) -> dict[str, Any]:
-    serving = config.serving
+    """What the templates of an environment may name.
+
+    Args:
+        config: All settings.
+        environment: Name of the environment.
+        model_version: Number of the bundle.
+        card: The bundle's card.
+    """
+    target, serving = config.settings.environments[environment].target, config.serving
+    of_target: dict[str, Any] = {}
+    if target == "kubernetes":
+        of_target = rendering.values(config, environment, model_version)
+    if target == "process":
+        of_target = systemd.values(config, environment)
     return {
         **door_values(config, environment),
         "task": TASK,
@@ -73,6 +82,7 @@ def _values(
         "batch_sizes": card["batch_sizes"],
         "batch_timeout_micros": serving.batch_timeout_micros,
         "batch_threads": serving.batch_threads,
+        **of_target,
     }
 
 

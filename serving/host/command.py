@@ -184,7 +184,13 @@ def rollback(settings: Settings, options: argparse.Namespace, caller: Caller) ->
 
 def _request(kind: Literal["deploy", "rollback"], options: argparse.Namespace) -> Request:
     return Request(
-        kind, options.key, options.who, options.commit, options.rollout, options.approved_by
+        kind=kind,
+        key=options.key,
+        who=options.who,
+        commit=options.commit,
+        rollout=options.rollout,
+        approved_by=options.approved_by,
+        override_freeze=options.override_freeze,
     )
 
 
@@ -274,6 +280,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             one.add_argument("--commit", default="", help="the source that made it")
             one.add_argument("--rollout", default="", help="the rollout of the fleet")
             one.add_argument("--approved-by", default="", help="who approved it")
+            one.add_argument("--override-freeze", default="", help="why a freeze did not hold it")
             one.add_argument("--reason", default="", help="why it is undone")
     options = parser.parse_args(argv)
     if not options.settings and not (options.shop and options.environment):

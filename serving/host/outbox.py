@@ -19,6 +19,8 @@ def entry(known: Record, line: Release) -> dict[str, object]:
         "verdict": "live" if line.state in ("live", "previous", "withdrawn") else line.state,
         "reason": line.reason,
         "who": line.who,
+        "approved_by": line.approved_by,
+        "override_freeze": line.override_freeze,
         "commit": line.commit,
         "started_at": line.started_at,
         "seconds": line.seconds,

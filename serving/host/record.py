@@ -66,6 +66,7 @@ class Release:
     reported: bool = False
     rollout: str = ""  # the same on every host of a fleet
     approved_by: str = ""
+    override_freeze: str = ""  # why it went out although its environment was frozen
     images: dict[str, str] = field(default_factory=dict)
 
     @property

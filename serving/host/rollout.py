@@ -34,7 +34,7 @@ EXPECTED = (UnhealthyError, AbandonedError, *ORDER_TROUBLE)
 
 @dataclass(frozen=True)
 class Request:
-    """Who asks for which release, by its key; as part of which rollout, approved by whom."""
+    """Who asks for which release, by its key; as part of which rollout, by whose word."""
 
     kind: Literal["deploy", "rollback"]
     key: str
@@ -42,6 +42,7 @@ class Request:
     commit: str
     rollout: str = ""
     approved_by: str = ""
+    override_freeze: str = ""
 
 
 class Rollout:
@@ -74,6 +75,7 @@ class Rollout:
             commit=request.commit or self._placed.commit,
             rollout=request.rollout,
             approved_by=request.approved_by,
+            override_freeze=request.override_freeze,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

@@ -13,6 +13,7 @@ from ci.__main__ import main
 from ci.config import load_config
 from serving.host import record
 from tests.ci.gate_workspace import live_scores, make_evaluation, make_scores, write_workspace
+from tests.receivers import Robot
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVE = live_scores(1_500)
@@ -196,3 +197,32 @@ def test_a_metric_that_nobody_measures_is_refused_before_any_work(tmp_path, caps
     own = ("--set", 'model.metrics=["shop.metrics:auc"]')
     assert main(["--config", str(path), *own, "--set", "gate.metric=auc", "gate"]) == 10
     assert "The challenger model's auc" in capsys.readouterr().err
+
+
+def test_a_verdict_is_posted_when_it_is_made_and_not_when_it_is_reused(tmp_path, monkeypatch):
+    settings = '[notify.webhooks.team]\nkind = "json"\nurl_env = "TEAM"\n'
+    scores = make_scores(LIVE, -0.3 * LIVE)
+    with Robot() as robot:
+        monkeypatch.setenv("TEAM", robot.url)
+        code, decided, _ = gate(tmp_path, scores, settings=settings)
+        assert code == 10
+        (post,) = robot.posts
+        assert main(["--config", str(tmp_path / "pipeline.toml"), "gate"]) == 10
+        assert len(robot.posts) == 1
+    assert (post.body["event"], post.body["decision"]) == ("verdict", "HOLD")
+    assert post.body["reason"] == decided["reason"]
+    assert (post.body["model_version"], post.body["environment"]) == (1, "local")
+
+
+def test_an_evaluation_that_cannot_be_judged_is_posted_as_a_failure(tmp_path, monkeypatch):
+    settings = '[notify.webhooks.team]\nkind = "json"\nurl_env = "TEAM"\n'
+    with Robot() as robot:
+        monkeypatch.setenv("TEAM", robot.url)
+
+        def change(evaluation):
+            evaluation["models"]["challenger"]["digest"] = "sha256:another"
+
+        assert gate(tmp_path, EQUAL, change, settings)[0] == 3
+    (post,) = robot.posts
+    assert (post.body["event"], post.body["exit_code"]) == ("failure", 3)
+    assert "is about the bundle sha256:another" in post.body["reason"]

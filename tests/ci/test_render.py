@@ -149,6 +149,7 @@ def test_the_proxy_of_containers_stands_in_front_of_the_same_ports(rendered):
     [
         ("127.0.0.1", "127.0.0.1:8600"),
         ("0.0.0.0", "0.0.0.0:8600"),  # noqa: S104
+        ("::", ":::8600"),
         ("192.0.2.7", "192.0.2.7:8600,127.0.0.1:8600"),  # a deploy asks the loopback address
     ],
 )

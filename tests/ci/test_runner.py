@@ -6,10 +6,10 @@ from types import ModuleType
 import pytest
 
 from ci import runner
-from ci.config import Config
-from ci.errors import BadDataError, HeldError, UnavailableError
+from ci.config import Config, Options
+from ci.errors import BadDataError, HeldError, UnavailableError, UsageError
 from ci.pipeline import Stage
-from ci.settings import Settings
+from ci.settings import EnvironmentSettings, Settings
 from ci.workspace import Workspace
 from model.schema import DataError, SourceUnavailableError
 
@@ -86,3 +86,12 @@ def test_a_source_that_fails_when_it_is_fingerprinted_is_told_as_the_stages_own(
     with pytest.raises(told, match="no such table"):
         runner.run_stage(sample, config, workspace)
     assert workspace.find_json(".stages/sample.failed.json")["message"] == "no such table"
+
+
+def test_a_fleet_whose_ledger_would_be_one_machines_file_is_told_before_anything_runs(tmp_path):
+    hosts = EnvironmentSettings(target="hosts")
+    settings = Settings(environments={"local": EnvironmentSettings(), "shop": hosts})
+    config = Config(settings, tmp_path / "pipeline.toml", options=Options(environment="shop"))
+    with pytest.raises(UsageError, match="--single-machine"):
+        runner.run_pipeline(config)
+    assert list(tmp_path.iterdir()) == []

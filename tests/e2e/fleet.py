@@ -2,31 +2,27 @@
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci import registry as ledger_registry
 from ci.config import PROJECT, Config, Options, load_config
-from ci.rehearsal.engine import address, docker_engine
 from ci.rehearsal.hosts import Rehearsal
 from ci.rehearsal.plan import Plan
-from ci.rehearsal.registry import ContainerRegistry, trusted
-from ci.rehearsal.shop import ENVIRONMENT, open_shop
+from ci.rehearsal.registry import ContainerRegistry
+from ci.rehearsal.shop import ENVIRONMENT
 from ci.stages import image, render
 from ci.workspace import Workspace, digest_of
 from serving.host import record
 from serving.host.record import Record
-from tests.registry import container_registry
-from tests.rehearsal import rehearsal_hosts
+from tests.rehearsal import rehearsed_shop
 from tests.rollout_shop import write_dataset
-from tests.services import require_service
 from tests.tiny import copy_bundle
 
 PROGRAM = f"/opt/pushcart/pushcart-host --shop rehearsal --environment {ENVIRONMENT}"
@@ -46,6 +42,7 @@ class Fleet:
         variables: Credentials, as an agent of the build server has them.
         close_images: Ends the registry of images.
         said: All that commands printed.
+        command_lines: Of processes that ran while it was watched.
     """
 
     rehearsal: Rehearsal
@@ -56,6 +53,7 @@ class Fleet:
     variables: dict[str, str]
     close_images: Callable[[], None]
     said: list[str] = field(default_factory=list)
+    command_lines: set[str] = field(default_factory=set)
 
     @property
     def config(self) -> Config:
@@ -151,27 +149,15 @@ def _version(known: Record) -> int:
 @contextmanager
 def open_fleet(folder: Path, bundle: Path, broken: Path) -> Iterator[Fleet]:
     """Two hosts, not prepared yet; all is gone after the block."""
-    require_service("docker")
-    with ExitStack() as stack:
-        engine = stack.enter_context(docker_engine(folder / "engine"))
-        rehearsal = stack.enter_context(rehearsal_hosts(engine))
-        images = stack.enter_context(ExitStack())
-        registry = images.enter_context(container_registry(rehearsal.gateway))
-        stack.enter_context(trusted(registry))
-        for name in ("inventory", "known_hosts"):
-            path = getattr(rehearsal, name)
-            shutil.copy(path, folder / path.name)
-        shop = open_shop(rehearsal, registry, address(folder / "engine"), folder)
-        lines = shlex.split(shop.variables.read_text())
-        variables = dict(word.split("=", 1) for word in lines if word != "export")
-        before = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
-        fleet = Fleet(rehearsal, registry, shop.settings, bundle, broken, variables, images.close)
+    with rehearsed_shop(folder) as shop:
+        fleet = Fleet(
+            shop.rehearsal,
+            shop.images,
+            shop.settings,
+            bundle,
+            broken,
+            shop.variables,
+            shop.close_images,
+        )
         write_dataset(fleet.workspace.path("dataset"))
-        try:
-            yield fleet
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name)
-                if value is not None:
-                    os.environ[name] = value
+        yield fleet

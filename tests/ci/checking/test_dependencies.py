@@ -88,8 +88,9 @@ def test_a_planted_advisory_is_found_with_its_fix(scene, tmp_path):
 
 
 def test_without_advisories_it_is_said_or_refused(scene, tmp_path):
-    note = dependencies.advisories(scene()).note
-    assert note.startswith("0 of 1 pins scanned")
+    outcome = dependencies.advisories(scene())
+    assert outcome.note.startswith("0 of 1 pins scanned")
+    assert outcome.unseen == outcome.note
     missing = str(tmp_path / "none")
     with pytest.raises(UsageError, match=r"There are no advisories in .*none"):
         dependencies.advisories(scene(advisories="required", advisories_dir=missing))
@@ -105,7 +106,11 @@ def test_what_is_no_advisory_is_named(scene, tmp_path):
 def test_licences_are_listed_and_those_that_bind_a_service_found(scene, tmp_path, monkeypatch):
     assert dependencies.licence_of("pytest") == "MIT"
     assert dependencies.licence_of("no-such-package") is None
-    monkeypatch.setattr(dependencies, "licence_of", lambda _: "AGPL-3.0-only")
+    planted = tmp_path / "site" / "some_package-1.0.dist-info"
+    planted.mkdir(parents=True)
+    about = "Metadata-Version: 2.4\nName: some-package\nVersion: 1.0\n"
+    (planted / "METADATA").write_text(f"{about}License-Expression: AGPL-3.0-only\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
     (found,) = dependencies.licences(scene()).findings
     assert (found.line, found.why) == (2, "some-package 1.0 is under AGPL-3.0-only")
     assert json.loads((tmp_path / "licences.json").read_text()) == {

@@ -1,6 +1,7 @@
 """Each check finds the defect that is planted for it, by file, line and rule, and nothing else."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ci.__main__ import main
 from ci.checking.check import Scene, listed, matching
 from ci.checking.running import run_checks
 from ci.checking.table import CHECKS
@@ -80,8 +82,25 @@ def test_a_planted_defect_is_found_where_it_is(look, tmp_path, name, request):
     plant(tmp_path, file, bad)
     found = look(name, {name: clean.key})
     assert [(one.file, one.line, one.rule) for one in found.findings] == [(file, line, rule)]
+    if name != "groovy":
+        assert all(one.fix for one in found.findings)
     report = (tmp_path / "reports" / f"{name}.xml").read_text()
     assert f"{rule} {file}:{line}" in report
+
+
+def test_no_check_is_without_a_planted_defect():
+    """Whoever adds a check plants a defect for it: here, or in a file that is named here."""
+    elsewhere = {
+        "test_dependencies.py": ("locks", "licences", "advisories"),
+        "test_kubernetes.py": ("kubernetes",),
+        "test_manifests.py": ("templates", "serving", "proxy", "unit", "notices"),
+        "test_planted.py": ("tests",),
+    }
+    named = [name for names in elsewhere.values() for name in names]
+    assert sorted([*PLANTED, *named]) == sorted(TABLE)
+    for file, names in elsewhere.items():
+        text = Path(__file__).with_name(file).read_text()
+        assert [name for name in names if name not in text] == []
 
 
 def test_what_is_unchanged_is_not_looked_at_again(look, tmp_path):
@@ -141,6 +160,19 @@ def test_the_command_line_names_an_unknown_check():
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "There is no check 'spelling'; there are locks" in done.stderr
+
+
+def test_what_was_not_looked_at_is_told_at_the_end_and_repeated_by_the_report(tmp_path, capsys):
+    path = tmp_path / "pipeline.toml"
+    path.write_text(f'[storage]\nbuild = "{tmp_path}/build"\nstate = "{tmp_path}/var"\n')
+    assert main(["--config", str(path), "check", "--only", "advisories"]) == 0
+    said = re.search(
+        r"1 checks passed .*; (advisories: 0 of \d+ pins scanned)", capsys.readouterr().out
+    )
+    assert said
+    assert main(["--config", str(path), "report"]) == 0
+    assert said[1] in (tmp_path / "build/demo/report.md").read_text()
+    assert said[1] in (tmp_path / "build/demo/report.html").read_text()
 
 
 def test_the_record_is_json(tmp_path, look):

@@ -5,6 +5,7 @@ The tests of one target tell one story, in their order.
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest
 
 from ci import registry
 from ci.rollout import ledger
-from tests.rollout_places import Place, of_compose, of_process
+from ci.rollout.accountable import APPROVED_BY
+from tests.rollout_places import Place, of_compose, of_hosts, of_process
 from tests.rollout_shop import eventually
 from tests.shoppers import Shoppers
 
 
-@pytest.fixture(scope="module", params=["process", "compose"])
+@pytest.fixture(scope="module", params=["process", "compose", "hosts"])
 def place(request, tmp_path_factory, released_model: Path) -> Iterator[Place]:
     """A place of each target, to which nothing was ever released."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -26,10 +28,19 @@ def place(request, tmp_path_factory, released_model: Path) -> Iterator[Place]:
         if request.param == "process":
             one = of_process(folder, released_model)
             held.callback(one.shop.end)
+        elif request.param == "hosts":
+            short = held.enter_context(tempfile.TemporaryDirectory(prefix="pushcart-"))
+            one = held.enter_context(of_hosts(Path(short), released_model))
         else:
             engine = request.getfixturevalue("engine")
             one = held.enter_context(of_compose(folder, released_model, engine))
         yield one
+
+
+def frozen(place: Place) -> tuple[str, str]:
+    """Options that freeze the place."""
+    dates = '["2020-01-01 to 2990-01-01"]'
+    return "--set", f'freeze.sale={{environments = ["{place.environment}"], dates = {dates}}}'
 
 
 def deployment(place: Place) -> dict:
@@ -49,7 +60,7 @@ def test_the_first_release_answers_and_leaves_its_evidence(place: Place):
     assert (seen["model_version"], seen["digest"], seen["verified"]) == (1, digest, True)
     assert seen["example"]["model_version"] == 1
     assert len(seen["example"]["items"]) == 5
-    assert registry.live_version(place.shop.config, "local").number == 1
+    assert registry.live_version(place.shop.config, place.environment).number == 1
 
 
 def test_what_is_live_already_is_not_rolled_out_again(place: Place, capsys):
@@ -81,13 +92,41 @@ def test_a_release_that_answers_otherwise_than_its_card_is_undone(place: Place, 
     told = capsys.readouterr().err
     assert "golden request 1 of 5" in told
     assert place.states() == ["previous", "live", "failed"]
-    assert registry.live_version(place.shop.config, "local").number == 2
+    assert registry.live_version(place.shop.config, place.environment).number == 2
 
 
 def test_a_release_that_the_gate_holds_never_starts(place: Place):
     place.export(4, decision="HOLD")
     assert place.ci("deploy") == 10
     assert place.states() == ["previous", "live", "failed"]
+    assert place.versions() == {2}
+
+
+def test_a_frozen_environment_keeps_what_it_has(place: Place, capsys):
+    place.export(4)
+    assert place.ci("deploy", *frozen(place)) == 6
+    told = capsys.readouterr().err
+    assert (
+        f"{place.environment} is frozen by [freeze.sale] until Sat 2990-01-02 00:00 (UTC)" in told
+    )
+    assert place.states() == ["previous", "live", "failed"]
+    assert place.ci("status", *frozen(place)) == 0
+    assert "freeze       [freeze.sale] until" in capsys.readouterr().out
+
+
+def test_with_a_reason_it_goes_out_and_both_are_written_down(place: Place, capsys, monkeypatch):
+    monkeypatch.setenv(APPROVED_BY, "the head of shop")
+    assert place.ci("deploy", *frozen(place), "--override-freeze", "prices are wrong") == 0
+    assert place.versions() == {4}
+    assert place.ci("history") == 0
+    told = capsys.readouterr().out
+    assert ", approved by the head of shop" in told
+    assert "frozen, overridden: prices are wrong" in told
+
+
+def test_a_rollback_is_never_frozen(place: Place, monkeypatch):
+    monkeypatch.setenv(APPROVED_BY, "the watch")
+    assert place.ci("rollback", *frozen(place)) == 0
     assert place.versions() == {2}
 
 
@@ -99,8 +138,9 @@ def test_a_rollback_loses_nothing(place: Place, capsys):
     assert shoppers.failed == []
     assert {one.version for one in shoppers.asked} == {1, 2}
     assert "to release 1 from release 2" in capsys.readouterr().out
-    assert place.states() == ["previous", "withdrawn", "failed", "live"]
-    assert registry.live_version(place.shop.config, "local").number == 1
+    states = ["previous", "previous", "failed", "withdrawn", "withdrawn", "live"]
+    assert place.states() == states
+    assert registry.live_version(place.shop.config, place.environment).number == 1
 
 
 def test_there_may_be_nothing_to_go_back_to(place: Place, capsys):
@@ -138,9 +178,15 @@ def test_the_ledger_was_told_of_every_rollout(place: Place):
         ("deploy", 1, "live"),
         ("deploy", 2, "live"),
         ("deploy", 3, "failed"),
+        ("deploy", 4, "live"),
+        ("rollback", 2, "live"),
         ("rollback", 1, "live"),
         ("rollback", 2, "live"),
     ]
+    approved = {one["model_version"]: one["approved_by"] for one in entries if one["approved_by"]}
+    assert approved == {4: "the head of shop", 2: "the watch"}
+    overridden = [(one["model_version"], one["override_freeze"]) for one in entries]
+    assert [one for one in overridden if one[1]] == [(4, "prices are wrong")]
 
 
 def test_a_live_release_that_dies_comes_back_by_itself(place: Place):
@@ -160,7 +206,7 @@ def test_a_release_after_all_that_is_rolled_out_as_ever(place: Place):
 
 
 def test_what_was_ended_is_brought_back_by_a_deploy(place: Place, capsys):
-    assert place.ci("serve", "--stop") == 0
+    place.stop(place)
     assert place.versions() == {0}
     assert place.ci("status") == 4
     assert place.ci("deploy") == 0

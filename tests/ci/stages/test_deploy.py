@@ -11,7 +11,8 @@ from ci.__main__ import main
 from ci.errors import HeldError, InconclusiveError, RefusedError
 from ci.rollout.served import ask_served
 from ci.stages.deploy import check_decision
-from tests.rollout_shop import Shop, eventually, running
+from tests.receivers import Robot
+from tests.rollout_shop import Shop, eventually, running, unused_port
 
 EXPORTED = {"digest": "sha256:new"}
 
@@ -120,6 +121,60 @@ def test_an_unhealthy_release_is_undone(deployed: Shop, capsys):
     assert ask_served(deployed.record).model_version == 1
     assert deployed.record.history[-1].state == "failed"
     assert list(deployed.record.colours) == [deployed.record.live]
+
+
+HOOK = 'notify.webhooks.team={kind = "json", url_env = "TEAM"}'
+
+
+def test_people_are_told_of_releases_failures_and_rollbacks(deployed: Shop, monkeypatch):
+    monkeypatch.setenv("BUILD_URL", "https://ci.example.com/job/7/")
+    monkeypatch.setenv("PUSHCART_APPROVED_BY", "anna")
+    with Robot() as robot:
+        monkeypatch.setenv("TEAM", robot.url)
+        deployed.export(3, is_broken=True)
+        assert ci(deployed, "--set", HOOK, "deploy") == 5
+        deployed.register(deployed.export(3))
+        assert ci(deployed, "--set", HOOK, "deploy") == 0
+        assert ci(deployed, "--set", HOOK, "deploy") == 0  # live already: nothing to tell
+        assert ci(deployed, "--set", HOOK, "rollback") == 0
+        assert ci(deployed, "--set", HOOK, "rollback", "--to", "9") == 2
+        address = robot.url
+    undone, released, back, wrong = [post.body for post in robot.posts]
+    assert (undone["event"], undone["exit_code"]) == ("failure", 5)
+    assert "The rollout was undone, release 1 serves on" in undone["reason"]
+    assert (released["event"], released["model_version"]) == ("release", 3)
+    assert (released["decision"], released["reason"]) == ("PROMOTE", "the test says PROMOTE")
+    assert released["title"] == "rollout: release 3 is live in local"
+    assert (released["link"], released["approved_by"]) == ("https://ci.example.com/job/7/", "anna")
+    assert (back["title"], back["reason"]) == (
+        "rollout: local went back to release 1",
+        "from release 3",
+    )
+    assert (wrong["event"], wrong["exit_code"]) == ("failure", 2)
+    files = [path for path in deployed.folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if address.rpartition("=")[2].encode() in path.read_bytes()]
+
+
+def test_a_robot_that_cannot_be_reached_fails_no_release(deployed: Shop, monkeypatch, capsys):
+    monkeypatch.setenv("TEAM", f"http://127.0.0.1:{unused_port()}/")
+    deployed.register(deployed.export(4))
+    assert ci(deployed, "--set", HOOK, "deploy") == 0
+    assert ask_served(deployed.record).model_version == 4
+    assert "team (json) was not told of the release" in capsys.readouterr().err
+
+
+def test_a_freeze_that_was_overridden_is_told(deployed: Shop, monkeypatch):
+    sale = 'freeze.sale={environments = ["local"], dates = ["2020-01-01 to 2990-01-01"]}'
+    deployed.register(deployed.export(5))
+    with Robot() as robot:
+        monkeypatch.setenv("TEAM", robot.url)
+        assert ci(deployed, "--set", HOOK, "--set", sale, "deploy") == 6
+        flags = ("--override-freeze", "prices are wrong")
+        assert ci(deployed, "--set", HOOK, "--set", sale, "deploy", *flags) == 0
+    frozen, released = [post.body for post in robot.posts]
+    assert (frozen["event"], frozen["exit_code"]) == ("failure", 6)
+    assert "local is frozen by [freeze.sale]" in frozen["reason"]
+    assert (released["event"], released["override"]) == ("release", "prices are wrong")
 
 
 def test_a_cluster_rolls_its_releases_out_by_itself(deployed: Shop, capsys):

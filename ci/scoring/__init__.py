@@ -1,0 +1,1 @@
+"""What `bin/ci scorecard` scores: points, each with the tests and stages that prove it."""
