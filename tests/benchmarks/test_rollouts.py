@@ -122,7 +122,7 @@ def test_a_reload_has_the_rendered_configuration_but_for_one_line(tmp_path):
         "  default_backend green",
         f"  use_backend %[str(live),map({tmp_path}/live.map,none)]",
     }
-    with pytest.raises(ValueError, match="0 lines of haproxy.cfg begin with"):
+    with pytest.raises(ValueError, match=r"0 lines of haproxy\.cfg begin with"):
         without_map(other, "blue")
 
 
