@@ -112,8 +112,14 @@ def load(plan: Plan) -> Iterator[Load]:
         folder = Path(name)
         command = [sys.executable, "-m", "ci.rehearsal.shoppers", json.dumps(asdict(plan))]
         with (folder / "requests").open("wb") as out, (folder / "complaints").open("wb") as err:
+            # A session of its own: at a Ctrl-C it still tells what became of its requests.
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=out, stderr=err, cwd=PROJECT
+                command,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                cwd=PROJECT,
+                start_new_session=True,
             )
         running = Load(plan, process, folder)
         try:

@@ -20,9 +20,12 @@ class Plan:
         users: Whom it asks for, in turn.
         path: With `{user_id}`.
         timeout_seconds: After which a shopper gives up.
+        new_connections: Share of the requests that open a connection of their own, as phones do;
+            the others keep theirs and use it again, as a shop's servers do.
 
     Raises:
-        UsageError: An address is not of this machine, or the load has no bound worth the name.
+        UsageError: An address is not of this machine, the load has no bound worth the name, or the
+            share is none.
     """
 
     hosts: dict[str, str]
@@ -31,6 +34,7 @@ class Plan:
     users: tuple[str, ...] = ("anna", "bob", "carol", "dave")
     path: str = "/v1/users/{user_id}/recommendations?k=3"
     timeout_seconds: float = 10.0
+    new_connections: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what could load anything but a rehearsal."""
@@ -48,6 +52,15 @@ class Plan:
                 f"A load of {total:g} requests a second for {self.seconds:g} s is out of bounds: "
                 f"up to {MOST_PER_SECOND:g} a second over all hosts, for up to {MOST_SECONDS:g} s."
             )
+        if not 0 <= self.new_connections <= 1:
+            raise UsageError(
+                f"A share of {self.new_connections:g} of the requests cannot open connections of "
+                "their own: it is from 0 to 1."
+            )
+
+    def opens(self, number: int) -> bool:
+        """Whether a host's request of this number, from 0 on, opens a connection of its own."""
+        return int((number + 1) * self.new_connections) > int(number * self.new_connections)
 
 
 def _is_loopback(address: str) -> bool:

@@ -29,7 +29,7 @@ class Shoppers:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._clients = {host: _client(address) for host, address in plan.hosts.items()}
+        self._clients = {host: Clients(address) for host, address in plan.hosts.items()}
         self._began = time.monotonic()
         self._stopped = asyncio.Event()
         self.ended = self._began + plan.seconds  # of the asking; answers may come later
@@ -39,22 +39,23 @@ class Shoppers:
         """Ask until the plan is done or `stop` is called; then wait for the last answers."""
         _say({"began": self._began})
         async with asyncio.TaskGroup() as group:
-            for number, (host, client) in enumerate(self._clients.items()):
+            for number, (host, clients) in enumerate(self._clients.items()):
                 lag = number / len(self._clients) / self._plan.per_second  # not all at once
-                group.create_task(self._ask_host(host, client, self._began + lag))
+                group.create_task(self._ask_host(host, clients, self._began + lag))
 
     def stop(self) -> None:
         """Send no more."""
         self.ended = min(self.ended, time.monotonic())
         self._stopped.set()
 
-    async def _ask_host(self, host: str, client: httpx.AsyncClient, first: float) -> None:
-        async with client, asyncio.TaskGroup() as group:
+    async def _ask_host(self, host: str, clients: "Clients", first: float) -> None:
+        async with clients.keeping, clients.opening, asyncio.TaskGroup() as group:
             for number, user_id in enumerate(cycle(self._plan.users)):
                 due = first + number / self._plan.per_second
                 if due >= self.ended or await self._stopped_before(due):
                     return
                 self.sent += 1
+                client = clients.opening if self._plan.opens(number) else clients.keeping
                 group.create_task(self._ask(client, host, user_id, due))
 
     async def _stopped_before(self, moment: float) -> bool:
@@ -97,11 +98,17 @@ def wrong_with(answer: httpx.Response) -> str:
     return "" if items else "the answer holds no items"
 
 
-def _client(address: str) -> httpx.AsyncClient:
-    # A connection is kept and used again, as a shop's servers do; a lost request stays lost.
-    limits = httpx.Limits(
-        max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS
-    )
+class Clients:
+    """Who asks a host: one keeps its connections, the other opens one a request and closes it."""
+
+    def __init__(self, address: str) -> None:
+        self.keeping = _client(address, kept=MOST_CONNECTIONS)
+        self.opening = _client(address, kept=0)
+
+
+def _client(address: str, kept: int) -> httpx.AsyncClient:
+    # A lost request stays lost.
+    limits = httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=kept)
     transport = httpx.AsyncHTTPTransport(retries=0, limits=limits, trust_env=False)
     url = f"http://{address}"
     # The time limit is that of a whole request, in `_ask`, not of each of its steps.

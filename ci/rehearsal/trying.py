@@ -38,7 +38,7 @@ def run(_: Config, count: int = 2) -> None:
     require_programs()
     with contextlib.suppress(KeyboardInterrupt), ExitStack() as stack:
         stack.callback(say, "removed   hosts, registry, engine and the rehearsal's shop")
-        stack.enter_context(_interrupted_once())
+        stack.enter_context(interrupted_once())
         say(f"hosts     starting {count} (seconds; the first time on a machine about a minute)")
         rehearsal, shop = stack.enter_context(_rehearsal(count))
         say(next_steps(rehearsal, shop))
@@ -73,7 +73,7 @@ def _rehearsal(count: int) -> Iterator[tuple[Rehearsal, Shop]]:
 
 
 @contextmanager
-def _interrupted_once() -> Iterator[None]:
+def interrupted_once() -> Iterator[None]:
     """Let the first signal to end be a KeyboardInterrupt, and no other disturb the removal."""
 
     def end(_number: int, _frame: FrameType | None) -> None:

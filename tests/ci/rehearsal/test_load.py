@@ -128,6 +128,34 @@ def test_every_request_is_accounted_for_on_every_host():
     assert all(one.due <= one.sent <= one.ended for one in traffic.requests)
 
 
+def test_the_wanted_share_of_requests_opens_a_connection_of_its_own():
+    with serving() as server:
+        with load(Plan({"host1": server.address}, 40, new_connections=0.25)) as running:
+            running.wait_for(100)
+        traffic = running.stop()
+    assert traffic.failures == []
+    used = Counter(port for _, port in server.received)
+    alone = sum(count for count in used.values() if count == 1)
+    assert len(traffic.requests) // 4 <= alone <= len(traffic.requests) // 4 + 3
+
+
+def test_which_requests_open_a_connection_by_hand():
+    def those(share):
+        plan = Plan({"host1": "127.0.0.1:80"}, new_connections=share)
+        return [number for number in range(10) if plan.opens(number)]
+
+    assert those(0) == []
+    assert those(0.25) == [3, 7]
+    assert those(0.5) == [1, 3, 5, 7, 9]
+    assert those(1) == [*range(10)]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_is_of_the_requests(share):
+    with pytest.raises(UsageError, match="is from 0 to 1"):
+        Plan({"host1": "127.0.0.1:80"}, new_connections=share)
+
+
 PLANTED = {
     "refused": "HTTP 503: ",
     "empty": "the answer holds no items",
