@@ -163,6 +163,7 @@ def compose_place(folder: Path, model: Path) -> Iterator[tuple[Place, Pids]]:
 @contextmanager
 def hosts_place(folder: Path, model: Path) -> Iterator[tuple[Place, Pids]]:
     """Two hosts of a rehearsal; the memory is the first one's."""
+    folder.mkdir()
     with of_hosts(folder, model) as place:
         top, first = place.hosts.engine.api.top, place.hosts.hosts[0]
         yield place, lambda: [int(row[1]) for row in top(first.container)["Processes"]]

@@ -89,6 +89,11 @@ def interrupted_once() -> Iterator[None]:
             signal.signal(ending, handler)
 
 
+def cli_hint() -> str:
+    """How to get the command `docker`, where it is not here: Debian 13 packs it apart."""
+    return "" if shutil.which("docker") else " (needs `apt-get install docker-cli`)"
+
+
 def next_steps(rehearsal: Rehearsal, shop: Shop) -> str:
     """What a person can do now, as commands to copy."""
     ci = f"bin/ci --config {shop.settings}"
@@ -111,7 +116,7 @@ def next_steps(rehearsal: Rehearsal, shop: Shop) -> str:
             f"  {ci} status {on}",
             f"  {ci} rollback {on}",
             "",
-            f"Break {first.name}, also while a release is on its way:",
+            f"Break {first.name}, also while a release is on its way{cli_hint()}:",
             f"  docker kill {first.container}     # its power is cut; `docker start` boots it",
             f"  docker pause {first.container}    # it hangs; `docker unpause` lets it go on",
             f"  ssh -F {shop.ssh_config} {first.name}",
