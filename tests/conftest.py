@@ -1,5 +1,6 @@
 """Fixtures of the whole suite, and the rule that nothing is skipped silently."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,12 @@ from tests.services import (
 )
 
 pytest_plugins = ["tests.rollout_fixtures"]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean what it means on a terminal: `nohup` and Jenkins begin with it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
