@@ -163,7 +163,6 @@ def compose_place(folder: Path, model: Path) -> Iterator[tuple[Place, Pids]]:
 @contextmanager
 def hosts_place(folder: Path, model: Path) -> Iterator[tuple[Place, Pids]]:
     """Two hosts of a rehearsal; the memory is the first one's."""
-    folder.mkdir()
     with of_hosts(folder, model) as place:
         top, first = place.hosts.engine.api.top, place.hosts.hosts[0]
         yield place, lambda: [int(row[1]) for row in top(first.container)["Processes"]]
@@ -215,7 +214,9 @@ def main() -> None:
         subprocess.run([*made, *sizes], check=True, cwd=PROJECT, capture_output=True)
         for target in options.targets:
             print(f"{target}: two releases, a rollback, a load …", file=sys.stderr)
-            with PLACES[target](folder / target, model) as (place, pids):
+            home = folder / target
+            home.mkdir()
+            with PLACES[target](home, model) as (place, pids):
                 measured.append(measure(place, pids, options.seconds))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     content = {"machine": machine, "measured": [asdict(one) for one in measured]}

@@ -16,7 +16,7 @@ from ci.rehearsal.engine import address, docker_engine
 from ci.rehearsal.hosts import Rehearsal, rehearsal_hosts
 from ci.rehearsal.registry import container_registry, trusted
 from ci.rehearsal.shop import ENVIRONMENT, Shop, open_shop
-from ci.services import missing_programs
+from ci.services import find_program, missing_programs
 
 NEEDED = ("docker", "debian", "ssh", "registry")
 MOST_HOSTS = 9
@@ -91,7 +91,7 @@ def interrupted_once() -> Iterator[None]:
 
 def cli_hint() -> str:
     """How to get the command `docker`, where it is not here: Debian 13 packs it apart."""
-    return "" if shutil.which("docker") else " (needs `apt-get install docker-cli`)"
+    return "" if find_program("docker") else " (needs `apt-get install docker-cli`)"
 
 
 def next_steps(rehearsal: Rehearsal, shop: Shop) -> str:

@@ -49,6 +49,19 @@ def test_the_shop_is_one_that_the_pipeline_takes(rehearsal, registry, tmp_path, 
     assert len(read_signers(config, override=False)) == 1
 
 
+def test_where_the_command_docker_is_not_here_it_is_said_how_to_get_it(
+    rehearsal, registry, tmp_path, monkeypatch
+):
+    shop = open_shop(rehearsal, registry, "unix:///engine/sock", tmp_path)
+    hint = "(needs `apt-get install docker-cli`)"
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert hint in next_steps(rehearsal, shop)
+    (tmp_path / "bin/docker").write_text("#!/bin/sh\n")
+    (tmp_path / "bin/docker").chmod(0o755)
+    assert hint not in next_steps(rehearsal, shop)
+
+
 def test_credentials_come_by_variables_that_a_shell_reads(rehearsal, registry, tmp_path):
     shop = open_shop(rehearsal, registry, "unix:///engine/sock", tmp_path)
     assert shop.variables.read_text().splitlines() == [

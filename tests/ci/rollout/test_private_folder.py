@@ -23,6 +23,7 @@ def test_a_run_ends_what_it_started_and_removes_its_folder():
         worker = subprocess.Popen(["tail", "--follow", "/dev/null", str(folder)])
         assert folder.name.startswith(PREFIX)
         assert folder.stat().st_mode & 0o077 == 0
+        eventually(lambda: str(folder) in Path(f"/proc/{worker.pid}/cmdline").read_text())
     assert worker.wait(10) == -15
     assert not folder.exists()
 
