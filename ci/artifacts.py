@@ -2,11 +2,17 @@
 
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from ci.config import Config
 from ci.errors import RefusedError, UnavailableError
 from ci.workspace import digest_of, remove
+
+ABANDONED_SECONDS: Final = 14 * 86_400
 
 
 def store(config: Config, folder: Path, digest: str) -> Path:
@@ -26,7 +32,7 @@ def store(config: Config, folder: Path, digest: str) -> Path:
     if (seen := digest_of(folder)) != digest:
         raise RefusedError(
             f"{folder} was altered after it was made: its digest is {seen}, not {digest}. "
-            "Run `bin/ci export --force`."
+            "Run the stage that made it with `--force`."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".storing-"))
@@ -64,5 +70,25 @@ def fetch(config: Config, digest: str) -> Path:
     return target
 
 
+@contextmanager
+def checkpoints(config: Config, key: str) -> Iterator[Path]:
+    """A folder for the checkpoints of one training, which outlives the agent that trains.
+
+    Whoever begins the same training again, on this agent or another one, finds them there. They
+    go when the block ends well, and so do those that nobody came back to.
+
+    Args:
+        config: Names the shop whose store it is.
+        key: Equal for equal trainings only.
+    """
+    folder = config.artifacts / "checkpoints" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    oldest = time.time() - ABANDONED_SECONDS
+    for one in folder.parent.iterdir():
+        if one == folder or max(file.stat().st_mtime for file in (one, *one.iterdir())) < oldest:
+            shutil.rmtree(one, ignore_errors=True)  # another agent may clean up at this moment
+
+
 def _place(config: Config, digest: str) -> Path:
-    return config.state / "artifacts" / digest.removeprefix("sha256:")
+    return config.artifacts / digest.removeprefix("sha256:")

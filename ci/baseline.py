@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci import artifacts, registry
-from ci.config import Config
-from ci.errors import RefusedError, UnavailableError
+from ci.config import Config, read_variable
+from ci.errors import RefusedError, UnavailableError, UsageError
 from ci.workspace import digest_of
 from serving.host import record, releases
 
@@ -29,23 +29,43 @@ def find_baseline(config: Config, environment: str | None = None) -> Baseline | 
     """The live bundle of an environment, by default of `[gate] baseline_environment`.
 
     On target `process` the host's own record says what is live, and the release it placed is the
-    bundle; elsewhere the registry's alias says so, and the artifact store has the bundle.
+    bundle; elsewhere, and where this machine is not that host, the registry's alias says so, and
+    the artifact store has the bundle.
 
     Returns:
         The bundle, or None when that environment has no live release.
 
     Raises:
         UnavailableError: What is live cannot be loaded (a lost baseline).
+        UsageError: What is live stands in a registry that this agent does not see.
     """
     name = environment or config.gate.baseline_environment
+    _require_one_registry(config)
     on_this_host = config.settings.environments[name].target == "process"
     return _of_host(config, name) if on_this_host else _of_registry(config, name)
+
+
+def _require_one_registry(config: Config) -> None:
+    """Agents that share artifacts must share what is live, or each release would be a first one."""
+    if (
+        not config.shared_artifacts
+        or config.registry.uri
+        or read_variable(config.storage.state_env)
+    ):
+        return
+    raise UsageError(
+        f"{config.storage.artifacts_env} says that agents share their artifacts, but each would "
+        'keep a registry of its own, which knows no release of the others: [registry] uri is "". '
+        f"Set it to an MLflow server, or {config.storage.state_env} to a folder that all share."
+    )
 
 
 def _of_host(config: Config, name: str) -> Baseline | None:
     home = config.environment_state(name)
     try:
         known = record.load(home)
+        if known is None and config.registry.uri:  # this agent is not that host
+            return _of_registry(config, name)
         live = known.live_colour if known else None
         if live is None:
             return None

@@ -49,6 +49,8 @@ class Options:
     offline: Path | None = None
     single_machine: bool = False
     override_freeze: str = ""
+    reference: bool = False
+    reference_home: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,24 @@ class Config:
 
     @property
     def state(self) -> Path:
-        """Folder of what is kept for this shop: `var/<shop>`."""
-        return PROJECT / self.storage.state / self.shop.name
+        """Folder of what is kept for this shop: `var/<shop>`, or where `state_env` says.
+
+        A pull request keeps its own: it must not touch what serves.
+        """
+        named = None if self.options.reference else read_variable(self.storage.state_env)
+        return (Path(named).absolute() if named else PROJECT / self.storage.state) / self.shop.name
+
+    @property
+    def shared_artifacts(self) -> Path | None:
+        """The shop's part of the artifact store that several agents share, if there is one."""
+        named = read_variable(self.storage.artifacts_env)
+        return Path(named).absolute() / self.shop.name if named else None
+
+    @property
+    def artifacts(self) -> Path:
+        """The artifact store to write to: the shared one, or this machine's. A PR has its own."""
+        shared = None if self.options.reference else self.shared_artifacts
+        return shared or self.state / "artifacts"
 
     @property
     def build(self) -> Path:

@@ -36,7 +36,7 @@ def key_of(stage: Stage, config: Config, workspace: Workspace) -> dict[str, Any]
     return {
         "settings": {name: setting_of(config, name) for name in stage.settings},
         "reads": reads_of(stage, workspace),
-        "code": _code_digest(stage.code),
+        "code": code_digest(stage.code),
         "lock": digest_of(lock) if (lock := PROJECT / "requirements/ci.lock").exists() else "",
         "outside": _outside(stage, config, workspace),
     }
@@ -63,6 +63,12 @@ def remember(stage: Stage, key: dict[str, Any], workspace: Workspace, result: Re
     """Record a result for the next run."""
     content = {"key": key, "outputs": _outputs(stage, workspace), "result": asdict(result)}
     workspace.write_json(record_of(stage), content)
+
+
+def output_of(stage: Stage, name: str, workspace: Workspace) -> str:
+    """The digest of an artifact as its stage left it; "" where the stage has no result."""
+    record = workspace.find_json(record_of(stage))
+    return str(record["outputs"].get(name, "")) if record else ""
 
 
 def remember_failure(stage: Stage, error: Exception, workspace: Workspace) -> None:
@@ -119,7 +125,8 @@ def _outputs(stage: Stage, workspace: Workspace) -> dict[str, str]:
     return {name: _artifact(workspace, name) for name in stage.writes}
 
 
-def _code_digest(globs: Iterable[str]) -> str:
+def code_digest(globs: Iterable[str]) -> str:
+    """One digest of all source files that the globs name."""
     files = sorted({path for glob in globs for path in PROJECT.glob(glob) if path.is_file()})
     listing = "".join(f"{path.relative_to(PROJECT)} {_file(path)}\n" for path in files)
     return hashlib.sha256(listing.encode()).hexdigest()

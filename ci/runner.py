@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ci import errors, registry, reuse
+from ci import errors, handover, registry, reuse
 from ci.baseline import find_baseline
 from ci.config import TASK, Config
 from ci.console import complain, duration, native_noise_in, say
@@ -47,6 +47,8 @@ def run_stage(stage: Stage, config: Config, workspace: Workspace) -> None:
 
 
 def _result_of(stage: Stage, config: Config, workspace: Workspace) -> reuse.Result:
+    for name in stage.reads:
+        handover.bring(name, config, workspace)
     if not stage.reusable:
         result = _run_and_tell(stage, config, workspace, why="")
         reuse.remember(stage, {"reads": reuse.reads_of(stage, workspace)}, workspace, result)
@@ -56,9 +58,11 @@ def _result_of(stage: Stage, config: Config, workspace: Workspace) -> reuse.Resu
     earlier = None if config.options.force else reuse.find(stage, key, config, workspace)
     if earlier:
         say(f"{stage.name:<9} reused: {earlier.line}")
+        handover.keep(stage, config, workspace)
         return earlier
     result = _run_and_tell(stage, config, workspace, reuse.changed(stage, key, workspace))
     reuse.remember(stage, key, workspace, result)
+    handover.keep(stage, config, workspace)
     return result
 
 

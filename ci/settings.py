@@ -224,6 +224,14 @@ class StorageSettings(Section):
 
     build: str = "build"
     state: str = "var"
+    state_env: VariableName = "PUSHCART_STATE"
+    artifacts_env: VariableName = "PUSHCART_ARTIFACTS"
+
+
+class ReferenceSettings(Section):
+    """What pull requests are judged on."""
+
+    shoppers: Annotated[int, Field(ge=100)] = 5_000
 
 
 class ImagesSettings(Section):
@@ -374,6 +382,7 @@ class Settings(Section):
     gate: GateSettings = GateSettings()
     serving: ServingSettings = ServingSettings()
     storage: StorageSettings = StorageSettings()
+    reference: ReferenceSettings = ReferenceSettings()
     registry: RegistrySettings = RegistrySettings()
     images: ImagesSettings = ImagesSettings()
     signing: SigningSettings = SigningSettings()

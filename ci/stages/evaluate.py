@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ci import artifacts
 from ci.baseline import find_baseline
 from ci.config import Config
 from ci.errors import RefusedError
@@ -31,7 +30,7 @@ def run(config: Config, workspace: Workspace) -> str:
     """
     baseline = find_baseline(config)  # first: a lost baseline ends it before any work
     described = workspace.read_json("bundle.json", "export")
-    challenger = bundle_folder(config, workspace, described)
+    challenger = bundle_folder(workspace, described)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ci.evaluating.evaluation import Bundle, Contest, evaluate  # noqa: PLC0415  imports TensorFlow
     from ci.evaluating.figures import describe_evaluation  # noqa: PLC0415
@@ -57,15 +56,13 @@ def run(config: Config, workspace: Workspace) -> str:
     return describe_evaluation(evaluation, config.gate.metric)
 
 
-def bundle_folder(config: Config, workspace: Workspace, described: dict[str, Any]) -> Path:
-    """The challenger's folder, unaltered; from the artifact store if made on another machine.
+def bundle_folder(workspace: Workspace, described: dict[str, Any]) -> Path:
+    """The challenger's folder, unaltered.
 
     Raises:
         RefusedError: It was altered after `export`.
     """
     path = workspace.path("bundle") / str(described["model_version"])
-    if not path.exists():
-        return artifacts.fetch(config, described["digest"])
     if (seen := digest_of(path)) != described["digest"]:
         raise RefusedError(
             f"{path} was altered after `export`: its digest is {seen}, not {described['digest']}. "

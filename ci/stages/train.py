@@ -1,19 +1,25 @@
 """Stage `train`: fit the challenger and the rungs below it, from `dataset/` alone."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ci import artifacts, reuse
 from ci.config import Config
 from ci.errors import UsageError
 from ci.own_code import own_digests
-from ci.pipeline import TRAINING_SETTINGS
-from ci.workspace import Workspace, remove
+from ci.pipeline import STAGE, TRAINING_SETTINGS
+from ci.workspace import Workspace
 
-CHECKPOINTS = "checkpoints"
+if TYPE_CHECKING:
+    from model.data.dataset import Dataset
+    from model.rungs.training import TrainSettings
 
 
 class Bar:
@@ -63,8 +69,8 @@ def run(config: Config, workspace: Workspace) -> str:
     dataset = Dataset.load(workspace.require("dataset", made_by="prepare"))
     settings = TrainSettings(**config.model.model_dump(include={*TRAINING_SETTINGS}))
     try:
-        with Bar() as bar:
-            trained = train(dataset, settings, workspace.path(CHECKPOINTS), bar)
+        with artifacts.checkpoints(config, _key(dataset, settings)) as folder, Bar() as bar:
+            trained = train(dataset, settings, folder, bar)
     except ValueError as error:
         raise UsageError(f"The model cannot be trained: {error}") from error
     with workspace.new_folder("ladder") as folder:
@@ -72,8 +78,13 @@ def run(config: Config, workspace: Workspace) -> str:
             save(model, folder / f"{name}.keras")
     save(trained.model, workspace.path("model.keras"))
     workspace.write_json("training.json", trained.record)
-    remove(workspace.path(CHECKPOINTS))
     return line(trained.record)
+
+
+def _key(dataset: "Dataset", settings: "TrainSettings") -> str:
+    """Names the checkpoints of this very training: other code may mean other weights."""
+    facts = [reuse.code_digest(STAGE["train"].code), dataset.meta["digest"], asdict(settings)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def line(record: dict[str, Any]) -> str:
@@ -82,5 +93,18 @@ def line(record: dict[str, Any]) -> str:
     return (
         f"{record['model']}: NDCG@10 {validation['ndcg_at_10']:.4f}, "
         f"HR@10 {validation['hit_rate_at_10']:.4f} on the validation window; "
-        f"{record['cpu_seconds']:.0f} CPU-seconds, {record['peak_memory_mb']} MB"
+        f"{record['cpu_seconds']:.0f} CPU-seconds, {record['peak_memory_mb']} MB{_resumed(record)}"
     )
+
+
+def _resumed(record: dict[str, Any]) -> str:
+    """Which rungs went on from a checkpoint of a run that was lost, and where."""
+    rungs = {record["model"]: record, **record["ladder"]}
+    steps = {
+        name: notes["resumed_at_step"]
+        for name, one in rungs.items()
+        for notes in (one["notes"], one["final_notes"])
+        if notes.get("resumed_at_step")
+    }
+    told = ", ".join(f"{name} at step {step:,}" for name, step in steps.items())
+    return f"; resumed {told}" if told else ""

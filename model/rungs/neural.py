@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -143,7 +144,7 @@ class Training:
         context: FitContext,
     ) -> None:
         self.recommender, self.examples, self.plan = recommender, examples, plan
-        self.context, self.state = context, State()
+        self.context, self.state, self.resumed_at = context, State(), 0
         self.variables = recommender.trainable_variables
         self.optimizer = keras.optimizers.Adam(plan.learning_rate, beta_2=0.98)
         self.optimizer.build(self.variables)
@@ -229,13 +230,16 @@ class Training:
         self.context.report(f"train {self.recommender.name}", min(share, 1.0), figures)
 
     def _save(self) -> None:
-        """Write a checkpoint whole or not at all: a kill at any moment leaves a good one."""
+        """Write a checkpoint whole or not at all: a kill at any moment leaves a good one.
+
+        An agent that was given up may still train: it writes under a name of its own.
+        """
         if self.checkpoint is None:
             return
         arrays = _numbered("variable", [value.numpy() for value in self._everything()])
         arrays |= _numbered("best", self.best_weights or [])
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self.checkpoint.with_suffix(".writing.npz")
+        scratch = self.checkpoint.with_suffix(f".{uuid.uuid4().hex}.npz")
         np.savez(scratch, state=json.dumps(asdict(self.state)), **arrays)
         scratch.rename(self.checkpoint)
 
@@ -244,6 +248,7 @@ class Training:
             return
         with np.load(self.checkpoint) as saved:
             self.state = State(**json.loads(str(saved["state"])))
+            self.resumed_at = self.state.step
             values = _in_order("variable", saved)
             for variable, value in zip(self._everything(), values, strict=True):
                 variable.assign(value)
@@ -259,6 +264,7 @@ class Training:
         return {
             "steps": state.step,
             "planned_steps": self.plan.steps,
+            "resumed_at_step": self.resumed_at,
             "stopped_by": "early stop" if state.without_gain >= PATIENCE else stopped,
             "train_cpu_seconds": round(state.spent, 2),
             "examples_per_second": round(state.examples / max(state.spent, 1e-9), 1),
