@@ -76,12 +76,14 @@ def _dispatch(arguments: list[str]) -> int:
     command = COMMAND.get(known.command)
     if command and command.takes == "rest":
         return _call(command.function, _after(arguments, known.command)) or 0
-    flags = _command_parser(_described(known.command)).parse_args(rest)
+    chosen = vars(_command_parser(_described(known.command)).parse_args(rest))
+    if command and command.actions:
+        command = command.action(chosen.pop("action"))
     if command and command.takes == "arguments":
-        return _call(command.function, **vars(flags)) or 0
+        return _call(command.function, **chosen) or 0
     if command and command.takes == "file":
-        return _call(command.function, known.config, **vars(flags)) or 0
-    return _run(known, flags) or 0
+        return _call(command.function, known.config, **chosen) or 0
+    return _run(known, command, chosen) or 0
 
 
 def check_usage(arguments: list[str]) -> None:
@@ -97,10 +99,10 @@ def check_usage(arguments: list[str]) -> None:
         _command_parser(_described(known.command)).parse_args(rest)
 
 
-def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
+def _run(known: argparse.Namespace, command: Command | None, chosen: dict[str, Any]) -> int | None:
+    """Run a stage (no command) or a command that takes the configuration."""
     from ci.config import Options, load_config  # noqa: PLC0415  pydantic is not needed for help
 
-    chosen = vars(flags)
     options = Options(
         environment=chosen.pop("environment", "local"),
         first_release=chosen.pop("first_release", False),
@@ -113,11 +115,10 @@ def _run(known: argparse.Namespace, flags: argparse.Namespace) -> int | None:
         offline=Path(known.offline).absolute() if known.offline else None,
     )
     config = load_config(known.config, _overrides(known), options)
-    if known.command in STAGE:
+    if known.reference:
+        config = importlib.import_module("ci.reference").judged_on_reference(config)
+    if command is None:
         return _call("ci.runner:run_named_stage", config, known.command)
-    command = COMMAND[known.command]
-    if command.actions:
-        command = command.action(chosen.pop("action"))
     return _call(command.function, config, **chosen)
 
 
@@ -149,6 +150,7 @@ def _parser() -> Parser:
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--profile", choices=("quick", "full"))
     parser.add_argument("--offline")
+    parser.add_argument("--reference", action="store_true")
     parser.add_argument("--help", "-h", action="store_true")
     parser.add_argument("--version", action="version", version=f"pushcart {VERSION}")
     parser.add_argument("command", nargs="?", type=_known_command)
@@ -246,6 +248,7 @@ def _help() -> str:
         "--config FILE": "another configuration than pipeline.toml",
         "--set KEY=VALUE": "one setting for this run, e.g. --set data.test_days=7",
         "--profile NAME": "quick (minutes) or full (the real training budget)",
+        "--reference": "as a pull request: on the rows that main published, nothing else",
         "--offline DIR": "install from what `bin/ci vendor DIR` collected, without network",
         "--version": "the version of Pushcart",
     }

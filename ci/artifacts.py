@@ -70,6 +70,11 @@ def fetch(config: Config, digest: str) -> Path:
     return target
 
 
+def drop(config: Config, digest: str) -> None:
+    """Let go of what is stored under a digest."""
+    remove(_place(config, digest))
+
+
 @contextmanager
 def checkpoints(config: Config, key: str) -> Iterator[Path]:
     """A folder for the checkpoints of one training, which outlives the agent that trains.

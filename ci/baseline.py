@@ -1,10 +1,11 @@
 """Finds the live bundle that a challenger is compared with."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci import artifacts, registry
-from ci.config import Config, read_variable
+from ci import artifacts, reference, registry
+from ci.config import TASK, Config, read_variable
 from ci.errors import RefusedError, UnavailableError, UsageError
 from ci.workspace import digest_of
 from serving.host import record, releases
@@ -30,7 +31,8 @@ def find_baseline(config: Config, environment: str | None = None) -> Baseline | 
 
     On target `process` the host's own record says what is live, and the release it placed is the
     bundle; elsewhere, and where this machine is not that host, the registry's alias says so, and
-    the artifact store has the bundle.
+    the artifact store has the bundle. A pull request is compared with what the code of `main` made
+    of the reference.
 
     Returns:
         The bundle, or None when that environment has no live release.
@@ -39,10 +41,21 @@ def find_baseline(config: Config, environment: str | None = None) -> Baseline | 
         UnavailableError: What is live cannot be loaded (a lost baseline).
         UsageError: What is live stands in a registry that this agent does not see.
     """
+    if config.options.reference:
+        return _of_reference(config)
     name = environment or config.gate.baseline_environment
     _require_one_registry(config)
     on_this_host = config.settings.environments[name].target == "process"
     return _of_host(config, name) if on_this_host else _of_registry(config, name)
+
+
+def _of_reference(config: Config) -> Baseline:
+    """The bundle of `main`; the reference was proved unaltered when it was fetched."""
+    home = reference.home_of(config)
+    task = reference.begun_build(home) / reference.facts_of(home)["shop"] / TASK
+    described = json.loads((task / "bundle.json").read_text("utf-8"))
+    path = task / described["path"]
+    return Baseline(int(described["model_version"]), str(described["digest"]), path)
 
 
 def _require_one_registry(config: Config) -> None:

@@ -65,6 +65,11 @@ WITHOUT = Argument(
     "all but these, e.g. tests",
     {"nargs": "+", "default": (), "metavar": "CHECK"},
 )
+SCENARIO = Argument(
+    ("--scenario",),
+    "pull-request, fork, branch, main, nightly, superseded, queued, rollback",
+    {"required": True, "metavar": "NAME"},
+)
 OVERRIDE = Argument(
     ("--override",),
     "release although the gate holds it or cannot decide; needs the override key, and is recorded",
@@ -106,6 +111,22 @@ look, roll back, cut a host's power. Ctrl-C ends and removes everything.
 Needs Linux, root and `bin/ci services docker debian ssh registry`. Nothing of it is reached from
 other machines, and an engine that runs here already is left alone."""
 
+VERDICT = """\
+With --reference it judges a pull request: the rows are those that the stage `reference` of the main
+branch published, the model to beat is what the code of main makes of the same rows with the same
+budget. No database and no credentials are needed. What main made lies ready, so a change that
+alters neither code nor settings of the model trains nothing. Without a reference it ends with exit
+code 11. The reason stands in build/<shop>/verdict.txt too."""
+
+REHEARSE = """\
+Each stage that takes an agent begins in an empty checkout of this repository, with what is not
+committed yet. It gets what was stashed, the artifact store and the build's variables; around a line
+also the credentials that the Jenkinsfile binds there, whose variables are taken from your
+environment. Locks, limits and retries are not tried. Run `main` before `pull-request`: it publishes
+what pull requests are judged on. What is deployed goes on serving.
+
+Exit 0 SUCCESS · 10 UNSTABLE · 1 FAILURE or ABORTED; then the workspaces are kept."""
+
 SCORECARD = """\
 The 28 tests of the ML Test Score (Breck et al., 2017) and Google's MLOps levels. A point counts
 when every test, stage and check that proves it exists and passed when it last ran here.
@@ -120,6 +141,15 @@ COMMANDS = (
         "ci.runner:run_pipeline",
         arguments=(ENVIRONMENT, FIRST_RELEASE, FORCE, OVERRIDE_FREEZE, SINGLE_MACHINE),
         example="bin/ci --set simulator.shoppers=2000 run",
+    ),
+    Command(
+        "verdict",
+        "stages",
+        "prepare … gate in one go",
+        "ci.runner:run_verdict",
+        arguments=(FIRST_RELEASE, FORCE),
+        example="bin/ci --reference verdict",
+        about=VERDICT,
     ),
     Command(
         "serve",
@@ -198,6 +228,45 @@ COMMANDS = (
         "ci.testing:run",
         takes="rest",
         example="bin/ci test tests/ci -k gate",
+    ),
+    Command(
+        "jenkins",
+        "develop",
+        "show what the Jenkinsfile does on an occasion, or run it on this machine",
+        actions=(
+            Command(
+                "show",
+                "jenkins",
+                "print the stages, agents, locks, lines and credentials of an occasion",
+                "ci.jenkins.commands:show",
+                arguments=(SCENARIO,),
+                example="bin/ci jenkins show --scenario pull-request",
+                takes="arguments",
+            ),
+            Command(
+                "rehearse",
+                "jenkins",
+                "run the stages' lines here, each agent with an empty workspace",
+                "ci.jenkins.commands:rehearse",
+                arguments=(
+                    SCENARIO,
+                    Argument(
+                        ("--without",),
+                        "all stages but these, e.g. Check",
+                        {"nargs": "+", "default": [], "metavar": "STAGE"},
+                    ),
+                    Argument(("--yes",), "answer every question yes", {"action": "store_true"}),
+                    Argument(
+                        ("--folder",),
+                        "what outlives builds (default: build/jenkins)",
+                        {"type": Path, "metavar": "DIR"},
+                    ),
+                ),
+                example="bin/ci jenkins rehearse --scenario main --without Check --yes",
+                about=REHEARSE,
+                takes="arguments",
+            ),
+        ),
     ),
     Command(
         "scorecard",

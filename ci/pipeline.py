@@ -120,6 +120,16 @@ STAGES = (
         looks_outside=True,
     ),
     Stage(
+        name="reference",
+        summary="what pull requests are judged on, drawn and published by the main branch",
+        writes=("../reference.json",),
+        settings=("shop", "data", "reference", "gate.baseline_environment"),
+        code=("model/**/*.py", "serving/embedded/*.py", "ci/*.py", "ci/evaluating/*.py"),
+        credentials=("shop-database", "mlflow"),
+        looks_outside=True,
+        keeps_outside=True,
+    ),
+    Stage(
         name="gate",
         summary="PROMOTE, HOLD or INCONCLUSIVE, with the reason",
         reads=("evaluation.json", "per_user.parquet", "bundle.json"),
@@ -132,7 +142,7 @@ STAGES = (
     Stage(
         name="render",
         summary="Jinja templates → deployment manifests of each environment",
-        reads=("bundle.json",),
+        reads=("bundle", "bundle.json"),
         writes=("../manifests",),
         settings=(
             "shop",
@@ -164,7 +174,7 @@ STAGES = (
     Stage(
         name="deploy",
         summary="roll out to an environment, verify, undo when verification fails",
-        reads=("bundle", "bundle.json", "gate.json", "../release.json"),
+        reads=("bundle", "bundle.json", "gate.json", "dataset", "../release.json"),
         writes=("../deployment.json",),
         credentials=("deploy-key-{environment}", "container-registry", "mlflow"),
         reusable=False,

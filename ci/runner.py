@@ -1,12 +1,13 @@
 """Runs stages: one alone, or the whole pipeline with its reuse, its verdict and its report."""
 
+import contextlib
 import importlib
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ci import errors, handover, registry, reuse
+from ci import errors, handover, reference, registry, reuse
 from ci.baseline import find_baseline
 from ci.config import TASK, Config
 from ci.console import complain, duration, native_noise_in, say
@@ -14,7 +15,7 @@ from ci.errors import BadDataError, PushcartError, UnavailableError, UsageError
 from ci.notifying.telling import telling_failures
 from ci.pipeline import STAGE, STAGES, Stage
 from ci.summary import summarise
-from ci.workspace import Workspace
+from ci.workspace import Workspace, write_atomically
 from model.schema import DataError, SourceUnavailableError
 
 MAKES_CHALLENGER = ("prepare", "train", "export")
@@ -85,6 +86,35 @@ def run_pipeline(config: Config) -> None:
             say(f"pipeline  {duration(time.monotonic() - started)}")
 
 
+def run_verdict(config: Config) -> None:
+    """`bin/ci verdict`: prepare … gate; a pull request begins with what `main` made.
+
+    Raises:
+        PushcartError: The first stage that ends otherwise than well, or the verdict.
+    """
+    workspace = workspace_of(config)
+    told, noise = telling_failures(config, "verdict"), native_noise_in(_native_log(config))
+    with told, noise, reasoned(workspace):
+        if config.options.reference:
+            reference.begin(config)
+        for name in (*MAKES_CHALLENGER, "evaluate", "gate"):
+            run_stage(STAGE[name], config, workspace)
+
+
+@contextlib.contextmanager
+def reasoned(workspace: Workspace) -> Iterator[None]:
+    """Leave `verdict.txt`: what was decided and why in one line, for a build's description."""
+    path = workspace.path("../verdict.txt")
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    except PushcartError as error:
+        write_atomically(path, str(error).partition("\n")[0] + "\n")
+        raise
+    gate = workspace.read_json("gate.json", "gate")
+    write_atomically(path, f"{gate['decision']}: {gate['reason']}\n")
+
+
 def _run_all(config: Config, workspace: Workspace) -> bool:
     """Run what is not satisfied; whether the challenger was judged and released now."""
     for name in MAKES_CHALLENGER:
@@ -152,5 +182,7 @@ def run_named_stage(config: Config, name: str) -> None:
     """
     if name not in STAGE:
         raise UsageError(f"There is no stage {name!r}; the stages are {', '.join(STAGE)}.")
-    with telling_failures(config, name), native_noise_in(_native_log(config)):
-        run_stage(STAGE[name], config, workspace_of(config))
+    workspace = workspace_of(config)
+    told, noise = telling_failures(config, name), native_noise_in(_native_log(config))
+    with told, noise, reasoned(workspace) if name == "gate" else contextlib.nullcontext():
+        run_stage(STAGE[name], config, workspace)

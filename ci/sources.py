@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from ci import reference
 from ci.config import Config, read_secret
 from ci.simulating import ensure_shop
 from model.data.columns import choose_event_columns, choose_item_columns
@@ -18,9 +19,12 @@ def event_source(config: Config) -> Source:
 
     Raises:
         UsageError: A password reference leads nowhere.
+        InconclusiveError: A pull request finds no reference.
     """
     if config.data.source == SIMULATOR:
         return ensure_shop(config)
+    if config.data.source == reference.SOURCE:
+        return reference.events(config)
     url = _address(config, config.data.source)
     return Source(
         url,
@@ -37,6 +41,8 @@ def catalogue_source(config: Config) -> Source | None:
         UsageError: A password reference leads nowhere.
     """
     columns = config.data.catalogue_columns
+    if config.data.catalogue == reference.SOURCE:
+        return reference.catalogue(config)
     if config.data.catalogue == SAME:
         return replace(event_source(config), columns=columns, item_separator="")
     if config.data.catalogue:

@@ -12,12 +12,13 @@ ROOMS = ("ci", "model", "serving")
 
 def tests(scene: Scene) -> Outcome:
     """Failed tests, and less coverage than `[check] coverage` asks for."""
-    junit, coverage = scene.reports / "tests.xml", scene.reports / "coverage.xml"
+    junit, coverage = scene.reports / "tests.xml", scene.reports / "coverage/cobertura.xml"
     threshold = scene.config.settings.check.coverage
     command = [sys.executable, "-m", "pytest", f"--junit-xml={junit}"]
     command += [f"--cov={room}" for room in ROOMS]
     command += [f"--cov-report=xml:{coverage}", f"--cov-report=html:{scene.reports / 'coverage'}"]
     environment = {**os.environ, "COVERAGE_FILE": str(scene.reports / ".coverage")}
+    coverage.parent.mkdir(parents=True, exist_ok=True)
     junit.unlink(missing_ok=True)
     coverage.unlink(missing_ok=True)
     done = subprocess.run(command, cwd=scene.project, env=environment, check=False)

@@ -15,6 +15,15 @@ WHAT_TO_DO = {
     "enough. Follow the advice below, then run `bin/ci run` again.",
 }
 
+OF_A_PULL_REQUEST = {
+    "PROMOTE": "Nothing stands in the way of merging: the main branch will train it in full and "
+    "judge it against the model that serves.",
+    "HOLD": "Change what the first blocking rule names and push again; the build is not broken, "
+    "the change makes the model worse.",
+    "INCONCLUSIVE": "A pull request need not prove more: merged, it is judged again on all "
+    "shoppers before anything serves.",
+}
+
 
 def write_verdict(verdict: Verdict, evaluation: dict[str, Any], settings: GateSettings) -> str:
     """The Markdown of `gate.md`.
@@ -28,9 +37,8 @@ def write_verdict(verdict: Verdict, evaluation: dict[str, Any], settings: GateSe
     parts = [
         f"# {verdict.decision}: {_headline(verdict, evaluation)}",
         _comparison(verdict, evaluation, settings),
-        WHAT_TO_DO[verdict.decision].format(
-            stays="Nothing is released." if verdict.first_release else "The live model stays."
-        ),
+        *_reference(evaluation),
+        _what_to_do(verdict, evaluation),
     ]
     if blocking:
         parts.append("## What blocks")
@@ -40,8 +48,18 @@ def write_verdict(verdict: Verdict, evaluation: dict[str, Any], settings: GateSe
     return "\n\n".join(parts) + "\n"
 
 
+def _what_to_do(verdict: Verdict, evaluation: dict[str, Any]) -> str:
+    if "reference" in evaluation:
+        return OF_A_PULL_REQUEST[verdict.decision]
+    stays = "Nothing is released." if verdict.first_release else "The live model stays."
+    return WHAT_TO_DO[verdict.decision].format(stays=stays)
+
+
 def _headline(verdict: Verdict, evaluation: dict[str, Any]) -> str:
     models = evaluation["models"]
+    if "reference" in evaluation:
+        verb = "holds its own against" if verdict.decision == "PROMOTE" else "does not yet match"
+        return f"the model of this change {verb} that of the main branch"
     challenger = f"model version {models['challenger'].get('model_version', '?')}"
     if verdict.first_release:
         started = "may be the first release" if verdict.decision == "PROMOTE" else "may not start"
@@ -72,6 +90,27 @@ def _comparison(verdict: Verdict, evaluation: dict[str, Any], settings: GateSett
     if best is not None:
         text.append(f"Best reachable in this simulated shop: {number(best)}.")
     return " ".join(text)
+
+
+def _reference(evaluation: dict[str, Any]) -> list[str]:
+    """Of a pull request: what stands in for the live model, and how the real one does."""
+    facts = evaluation.get("reference")
+    if facts is None:
+        return []
+    commit = f" (commit {facts['commit'][:12]})" if facts["commit"] else ""
+    text = (
+        f'"Live" is here what the code of the main branch{commit} makes of the same rows with the '
+        f"same budget: {facts['shoppers']:,} shoppers under pseudonyms, seen at {facts['as_of']}."
+    )
+    live = facts["live"]
+    if "why_not" in live:
+        return [f"{text} The model that serves is not shown beside: {live['why_not']}"]
+    figures = [number(live["figure"][end]) for end in ("value", "lower", "upper")]
+    return [
+        f"{text} Shown, not judged: release {live['model_version']}, which serves "
+        f"{live['environment']}, has {live['metric']} {figures[0]} ({figures[1]} to {figures[2]}) "
+        "on them."
+    ]
 
 
 def _difference(main: Clause, settings: GateSettings) -> str:

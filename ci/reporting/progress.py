@@ -8,6 +8,8 @@ from ci.pipeline import STAGES, Stage
 from ci.reuse import failure_record, record_of, setting_of
 from ci.workspace import Workspace
 
+BESIDE = ("check", "reference")  # stages that are not on the way from events to a release
+
 State = Literal["done", "verdict", "failed", "outdated", "not run"]
 
 
@@ -45,11 +47,13 @@ def progress_of(config: Config, workspace: Workspace) -> dict[str, Progress]:
     for stage in STAGES[:-1]:
         record = workspace.find_json(record_of(stage))
         failure = workspace.find_json(failure_record(stage))
+        if stage.name == "reference" and record is None and failure is None:
+            continue  # only the main branch publishes one
         if stopped:
             row = Progress(stage.name, "not run", f"not reached: {stopped}")
         elif failure is not None:
             row = Progress(stage.name, "failed", failure["message"] or failure["error"])
-            stopped = "" if stage.name == "check" else f"{stage.name} failed"
+            stopped = "" if stage.name in BESIDE else f"{stage.name} failed"
         elif record is None:
             # Made on another machine its artifacts came and its record did not.
             made = any(workspace.path(name).exists() for name in stage.writes)

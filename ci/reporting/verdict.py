@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ci.judging.verdict import OF_A_PULL_REQUEST
 from ci.reporting.figures import MINUS, interval, is_number, number, seconds, size
 from ci.reporting.gathered import Gathered, Json
 from ci.reporting.progress import Progress
@@ -78,6 +79,8 @@ def verdict_of(gathered: Gathered) -> Verdict:
     failed = next((row for row in gathered.progress.values() if row.state == "failed"), None)
     gate = gathered.gate
     if failed and not (gate and failed.stage in {"check", "render", "image", "deploy"}):
+        if failed.line.startswith("INCONCLUSIVE: "):  # a pull request without a reference
+            return Verdict("INCONCLUSIVE", "unsure", failed.line[14:], (), (), ())
         return Verdict(f"Stopped at {failed.stage}", "bad", failed.line, (), (), ())
     if not gate:
         last = [row.stage for row in gathered.progress.values() if row.holds]
@@ -90,7 +93,7 @@ def verdict_of(gathered: Gathered) -> Verdict:
         tone=TONES.get(word, "none"),
         sentence=_sentence(gate),
         facts=_facts(gathered),
-        advice=_advice(word, clauses, failed, bool(gathered.deployment)),
+        advice=_advice(word, clauses, failed, gathered),
         rows=tuple(row_of(clause) for clause in _ranked(clauses) if not is_slice(clause)),
     )
 
@@ -158,8 +161,10 @@ def _sentence(gate: Json) -> str:
 def _facts(gathered: Gathered) -> tuple[str, ...]:
     gate, window = gathered.gate, gathered.evaluation.get("window", {})
     challenger = f"challenger: version {_version(gate.get('challenger'))}"
-    live = gate.get("baseline")
+    live, reference = gate.get("baseline"), gathered.evaluation.get("reference")
     against = f"live: version {_version(live)}" if live else "no live model: a first release"
+    if reference:
+        against = f"in the place of live: the main branch on the same rows, {_served(reference)}"
     facts = [challenger, against]
     if window:
         facts.append(f"{number(window.get('users'))} users")
@@ -172,6 +177,15 @@ def _facts(gathered: Gathered) -> tuple[str, ...]:
     return tuple(facts)
 
 
+def _served(reference: Json) -> str:
+    """What serves, of which the figures are shown and not judged."""
+    live = reference.get("live", {})
+    if "figure" not in live:
+        return f"and of what serves no figures: {live.get('why_not', 'unknown')}"
+    value = live["figure"]["value"]
+    return f"where release {live['model_version']}, which serves, has {number(value)} (not judged)"
+
+
 def _version(model: Any) -> str:
     return str((model or {}).get("model_version", "?"))
 
@@ -181,19 +195,20 @@ def _day(moment: Any) -> str:
 
 
 def _advice(
-    word: str, clauses: list[Json], failed: Progress | None, deployed: bool
+    word: str, clauses: list[Json], failed: Progress | None, gathered: Gathered
 ) -> tuple[str, ...]:
     if failed:
         return (f"{failed.stage} failed: {failed.line}",)
-    if word == "PROMOTE" and deployed:
+    if word == "PROMOTE" and gathered.deployment:
         return ()
+    next_step = OF_A_PULL_REQUEST if "reference" in gathered.evaluation else NEXT_STEP
     blocking = _blocking(clauses)
     rows = [row_of(clause) for clause in blocking if not is_slice(clause)]
     steps = [f"{row.name}: {row.advice}" for row in rows if row.advice]
     parts = [row_of(clause).name.lower() for clause in blocking if is_slice(clause)]
     if parts:
         steps.append(f"Served worse: {', '.join(parts)}. Look at what changed for these shoppers.")
-    return (*steps, NEXT_STEP[word]) if word in NEXT_STEP else tuple(steps)
+    return (*steps, next_step[word]) if word in next_step else tuple(steps)
 
 
 def _blocking(clauses: list[Json]) -> list[Json]:

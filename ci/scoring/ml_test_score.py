@@ -75,7 +75,7 @@ MODEL = (
         "model-1",
         "Every model specification is reviewed and submitted to a repository",
         (
-            "tests/jenkins/test_jenkinsfile.py::test_elsewhere_nothing_is_packed_or_deployed",
+            "tests/ci/jenkins/test_jenkinsfile.py::test_a_change_is_checked_and_judged_and_nothing_else",
             "tests/ci/test_export.py::test_the_card_tells_where_it_comes_from",
         ),
         missing="a refusal to release a commit that nobody reviewed: so far the host of the code "
@@ -148,7 +148,7 @@ INFRA = (
         "The ML pipeline is integration tested",
         (
             "tests/test_main_job.py::test_the_first_run_releases_and_answers",
-            "tests/jenkins/test_lines.py::test_the_lines_of_main_lead_from_events_to_production",
+            "tests/ci/jenkins/test_rehearsed.py::test_main_leads_from_the_database_to_production_over_empty_workspaces",
         ),
     ),
     Point(

@@ -18,14 +18,16 @@ LEVEL_1 = (
     Point(
         "symmetry",
         "Development and production run the same pipeline",
-        ("tests/jenkins/test_lines.py::test_the_lines_of_main_lead_from_events_to_production",),
+        (
+            "tests/ci/jenkins/test_rehearsed.py::test_main_leads_from_the_database_to_production_over_empty_workspaces",
+        ),
     ),
     Point(
         "training",
         "New data trains a new model without a person",
         (
             "tests/test_main_job.py::test_one_late_row_is_seen",
-            "tests/jenkins/test_jenkinsfile.py::test_on_main_every_stage_runs_in_the_order_of_the_table",
+            "tests/ci/jenkins/test_jenkinsfile.py::test_on_main_every_stage_runs_in_the_order_of_the_table",
         ),
     ),
     Point(
@@ -108,8 +110,8 @@ LEVEL_2 = (
         "staging",
         "Releases go to staging by themselves, to production when a person agrees",
         (
-            "tests/jenkins/test_lines.py::test_the_lines_of_main_lead_from_events_to_production",
-            "tests/jenkins/test_jenkinsfile.py::test_whoever_waits_for_a_person_holds_neither_agent_nor_lock",
+            "tests/ci/jenkins/test_rehearsed.py::test_main_leads_from_the_database_to_production_over_empty_workspaces",
+            "tests/ci/jenkins/test_jenkinsfile.py::test_whoever_waits_for_a_person_holds_neither_agent_nor_lock",
         ),
     ),
     Point(

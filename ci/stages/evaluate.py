@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ci.baseline import find_baseline
+from ci.baseline import Baseline, find_baseline
 from ci.config import Config
 from ci.errors import RefusedError
-from ci.evaluating.per_user import write_scores
+from ci.evaluating.figures import describe_evaluation
+from ci.evaluating.per_user import Scores, write_scores
 from ci.evaluating.pseudonyms import read_salt
 from ci.own_code import own_digests
+from ci.reference import facts_of, home_of
 from ci.workspace import Workspace, digest_of
 
 
@@ -29,11 +31,35 @@ def run(config: Config, workspace: Workspace) -> str:
         RefusedError: The challenger's bundle was altered after `export`.
     """
     baseline = find_baseline(config)  # first: a lost baseline ends it before any work
+    evaluation, scores = compare(config, workspace, baseline)
+    write_scores(workspace.path("per_user.parquet"), scores)
+    if config.options.reference:
+        evaluation["reference"] = facts_of(home_of(config))
+    workspace.write_json("evaluation.json", evaluation)
+    return describe_evaluation(evaluation, config.gate.metric)
+
+
+def compare(
+    config: Config, workspace: Workspace, baseline: Baseline | None
+) -> tuple[dict[str, Any], Scores]:
+    """Score the challenger beside another bundle on the same shoppers.
+
+    Args:
+        config: All settings.
+        workspace: Holds the challenger, the rungs below it and the dataset.
+        baseline: The other bundle, if any.
+
+    Returns:
+        The content of `evaluation.json`, and the per-user table.
+
+    Raises:
+        BadDataError: Nobody can be judged, or a model has seen the judged rows in training.
+        RefusedError: The challenger's bundle was altered after `export`.
+    """
     described = workspace.read_json("bundle.json", "export")
     challenger = bundle_folder(workspace, described)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ci.evaluating.evaluation import Bundle, Contest, evaluate  # noqa: PLC0415  imports TensorFlow
-    from ci.evaluating.figures import describe_evaluation  # noqa: PLC0415
     from ci.evaluating.scoring import load_metrics  # noqa: PLC0415
     from model.data.dataset import Dataset  # noqa: PLC0415
 
@@ -50,10 +76,7 @@ def run(config: Config, workspace: Workspace) -> str:
         salt=read_salt(config.state / "salt"),
         engine=config.serving.engine,
     )
-    evaluation, scores = evaluate(contest, config.gate)
-    write_scores(workspace.path("per_user.parquet"), scores)
-    workspace.write_json("evaluation.json", evaluation)
-    return describe_evaluation(evaluation, config.gate.metric)
+    return evaluate(contest, config.gate)
 
 
 def bundle_folder(workspace: Workspace, described: dict[str, Any]) -> Path:

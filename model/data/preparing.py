@@ -105,7 +105,7 @@ def prepare(engine: Engine, wanted: Preparation, reader: Engine | None = None) -
         DataError: The source is empty, lacks columns, is too broken, too old or too small.
         SourceUnavailableError: A server cannot be reached or refuses.
     """
-    landed = _land(engine, wanted)
+    landed = land(engine, wanted)
     rows = _count(landed)
     if rows == 0:
         raise DataError(f"{wanted.source.url} has no rows. Name a source that has some.")
@@ -172,7 +172,13 @@ def _seconds(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp())
 
 
-def _land(engine: Engine, wanted: Preparation) -> ibis.Table:
+def land(engine: Engine, wanted: Preparation) -> ibis.Table:
+    """The columns of the event log that are ours, as they are, rows numbered.
+
+    Raises:
+        DataError: The log cannot be read, or lacks a column.
+        SourceUnavailableError: Its server cannot be reached or refuses.
+    """
     one_type = bool(wanted.meaning.event_type)
     selected = choose_event_columns(engine.columns(wanted.source), wanted.source, one_type)
     return engine.land(wanted.source, "landed", selected)

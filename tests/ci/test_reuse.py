@@ -116,13 +116,13 @@ state = "{folder}/var"
 source = "events.csv"
 """
 DEPEND_ON = {
-    "shop.name='corner'": {"prepare", "export", "render"},
+    "shop.name='corner'": {"prepare", "export", "reference", "render"},
     "simulator.seed=8": set(),  # the shop has a log of its own
-    "data.test_days=7": {"prepare"},
-    "model.seed=8": {"train"},
-    "model.history_length=9": {"train"},
-    "model.top_k=9": {"export"},
-    "model.metrics=['our_shop:rare']": {"evaluate"},
+    "data.test_days=7": {"prepare", "reference"},
+    "model.seed=8": {"train", "reference"},
+    "model.history_length=9": {"train", "reference"},
+    "model.top_k=9": {"export", "reference"},
+    "model.metrics=['our_shop:rare']": {"evaluate", "reference"},
     "gate.margin=0.01": {"gate"},
     "gate.seed=8": {"evaluate", "gate"},
     "serving.engine=litert": {"evaluate", "render"},
@@ -131,7 +131,7 @@ DEPEND_ON = {
     "registry.uri=sqlite://": {"export"},  # another, of this process alone
     "check.coverage=0.5": set(),
     "signing.key_env=OTHER": set(),
-    "profile=full": {"train"},  # its budget
+    "profile=full": {"train", "reference"},  # its budget
 }
 
 

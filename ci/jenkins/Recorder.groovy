@@ -1,8 +1,8 @@
 // Runs a Jenkinsfile with every step replaced by a record of its call, and prints the calls as JSON.
 //
-// Arguments: the Jenkinsfile, and a JSON list of situations {env: {...}, exit_codes: {command word: code}}.
-// Prints one tree a situation. Closures are entered, `script` and `expression` included; `sh` with
-// returnStatus answers with the exit code that the situation gives for a word of its command.
+// Arguments: the Jenkinsfile, and a JSON list of situations {env, params, answers}. Prints one tree
+// a situation. Closures are entered, `script` and `expression` included. An `sh` that is asked for
+// its status or its output answers what `answers` has for its script: {code, output}.
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import org.codehaus.groovy.control.CompilerConfiguration
@@ -26,12 +26,16 @@ class Calls {
     }
     call.arguments = given
     calls << call
-    boolean asked = given && given[0] instanceof Map && given[0].returnStatus
-    return asked ? exitCode(given[0].script) : call
+    if (name != 'sh' || !(given[0] instanceof Map)) return call
+    Map answer = situation.answers[given[0].script as String] ?: [code: 0, output: '']
+    given[0].returnStatus ? answer.code : given[0].returnStdout ? answer.output : call
   }
 
   def propertyMissing(String name) {
-    name == 'env' ? new HashMap(situation.env) : name  // `none` in `agent none`, `agent` in `agent()`
+    if (name == 'env') return new HashMap(situation.env)
+    if (name == 'params') return new HashMap(situation.params)
+    if (name == 'currentBuild') return new Build(calls: calls)
+    name  // `none` in `agent none`, `agent` in `agent()`
   }
 
   void propertyMissing(String name, Object value) {
@@ -42,9 +46,13 @@ class Calls {
     value.is(made) || (value instanceof Collection && value.any { holds(it, made) }) ||
       (value instanceof Map && value.values().any { holds(it, made) })
   }
+}
 
-  private int exitCode(String script) {
-    situation.exit_codes.find { word, code -> script.tokenize().contains(word) }?.value ?: 0
+class Build {
+  List calls
+
+  void setProperty(String name, Object value) {
+    name == 'calls' ? (this.@calls = value) : calls << [name: "currentBuild.$name".toString(), arguments: [value]]
   }
 }
 

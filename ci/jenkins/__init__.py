@@ -1,0 +1,1 @@
+"""The Jenkinsfiles, read and rehearsed without a Jenkins."""
