@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.config import TASK, Config, read_secret
+from ci.config import TASK, Config, read_secret, read_variable
 from ci.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DIGEST_TAG = "digest"
+LOCATION_TAG = "location"
 LEDGER = "ledger"
 
 
@@ -60,7 +61,7 @@ def register(config: Config, digest: str, location: Path, training: dict[str, An
     Args:
         config: Names the registry and the shop.
         digest: `sha256:…` of the bundle.
-        location: Where the artifact store keeps it.
+        location: Where the artifact store keeps it; told to people who look at the version.
         training: `training.json`; its plain values become the run's parameters and metrics.
 
     Raises:
@@ -77,8 +78,12 @@ def register(config: Config, digest: str, location: Path, training: dict[str, An
         for key, value in training.get("validation", {}).items():
             client.log_metric(run.info.run_id, f"validation_{key}", float(value))
         client.set_terminated(run.info.run_id)
+        # A server refuses a folder as the source: it cannot see it. Ours is found by its digest.
         made = client.create_model_version(
-            name, source=location.as_uri(), run_id=run.info.run_id, tags={DIGEST_TAG: digest}
+            name,
+            source=f"pushcart:///{digest}",
+            run_id=run.info.run_id,
+            tags={DIGEST_TAG: digest, LOCATION_TAG: str(location)},
         )
         return int(made.version)
 
@@ -205,6 +210,7 @@ def _client(config: Config) -> Iterator["MlflowClient"]:
 
     Raises:
         UnavailableError: It does not answer or refuses; the message names it.
+        UsageError: A variable of the login is not set.
     """
     _quieten()
     from mlflow import MlflowClient  # noqa: PLC0415  takes seconds
@@ -218,6 +224,8 @@ def _client(config: Config) -> Iterator["MlflowClient"]:
     try:
         yield MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
+        if error.error_code == "UNAUTHENTICATED":
+            raise UnavailableError(_refused_login(config)) from error
         raise UnavailableError(
             f"The model registry {uri} does not answer or refuses: {error.message}. "
             "Check [registry] in pipeline.toml and that the server runs."
@@ -229,6 +237,7 @@ def _quieten() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     warnings.filterwarnings("ignore", module="mlflow")
@@ -237,8 +246,31 @@ def _quieten() -> None:
 
 
 def _log_in(config: Config) -> None:
-    """Hand the referenced login to MLflow, which reads it from the environment only."""
+    """Hand the referenced login to MLflow, which reads it from the environment only.
+
+    Raises:
+        UsageError: A variable that the settings name is not set.
+    """
+    username_env = config.registry.username_env
     password = read_secret(config.registry.password_env, "")
-    if config.registry.username_env and password:
-        os.environ["MLFLOW_TRACKING_USERNAME"] = os.environ[config.registry.username_env]
+    if username_env and password:
+        username = read_variable(username_env)
+        if username is None:
+            raise UsageError(
+                f"The environment variable {username_env} named by `registry.username_env` is not "
+                f"set: export {username_env}=… and run again."
+            )
+        os.environ["MLFLOW_TRACKING_USERNAME"] = username
         os.environ["MLFLOW_TRACKING_PASSWORD"] = password
+
+
+def _refused_login(config: Config) -> str:
+    """What to do where the server does not know the login, or got none."""
+    where = f"The model registry {config.registry.uri} refuses the login"
+    names = config.registry.username_env, config.registry.password_env
+    if not all(names):
+        return (
+            f"{where}: it wants one. Set `registry.username_env` and `registry.password_env` to "
+            "the environment variables that hold it."
+        )
+    return f"{where} in ${names[0]} and ${names[1]}. Check both, and that the server knows them."

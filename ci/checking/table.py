@@ -33,7 +33,12 @@ CHECKS = (
     Check(
         "docker", "traps of Dockerfiles", ("*Dockerfile",), linters.hadolint, (".hadolint.yaml",)
     ),
-    Check("shell", "traps of shell scripts", ("bin/ci", ".ci/run", "*.sh"), linters.shellcheck),
+    Check(
+        "shell",
+        "traps of shell scripts",
+        ("bin/ci", ".ci/run", "infra/jenkins/post-receive", "*.sh"),
+        linters.shellcheck,
+    ),
     Check("groovy", "syntax of Jenkinsfiles", ("*Jenkinsfile",), groovy.groovy, service="groovy"),
     Check(
         "kubernetes",

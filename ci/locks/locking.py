@@ -25,11 +25,13 @@ BLOCKS = {
     "gateway": ("gateway",),
     "server": ("gateway", "server"),
     "serving-base": ("serving_base",),
+    "mlflow": ("mlflow",),
     "uv": ("uv",),
 }
 ONE_TENSORFLOW = ("dev", "ci")  # the locks that name tensorflow-cpu
-# The lock that constrains the others, and those with another TensorFlow or none.
-OWN_VERSIONS = ("dev", "serving-base", "uv")
+# The lock that constrains the others, and those that never share an environment with them: another
+# TensorFlow, MLflow's server (which wants an older pyarrow), uv.
+OWN_VERSIONS = ("dev", "serving-base", "mlflow", "uv")
 PYTHON = "3.11"  # the oldest; a universal lock holds for the newer ones too
 
 

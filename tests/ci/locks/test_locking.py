@@ -97,7 +97,8 @@ def test_every_choice_says_why():
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_package_has_one_version_in_all_locks(machine, python):
     seen: dict[str, dict[str, list[str]]] = {}
-    for role in set(locking.BLOCKS) - {"serving-base"}:  # that one is another TensorFlow on purpose
+    # Another TensorFlow on purpose; and a server that shares no environment with ours.
+    for role in set(locking.BLOCKS) - {"serving-base", "mlflow"}:
         for name, version in packages(role, machine, python).items():
             seen.setdefault(name, {}).setdefault(version, []).append(role)
     assert {name: versions for name, versions in seen.items() if len(versions) > 1} == {}
@@ -113,6 +114,11 @@ def test_one_tensorflow_in_an_environment_that_trains_and_none_elsewhere(machine
             assert found == {right}
         else:
             assert found == ({"tensorflow"} if role == "gpu" else set())
+
+
+def test_mlflows_server_has_the_version_of_its_clients():
+    assert packages("mlflow")["mlflow"] == packages("dev")["mlflow-skinny"]
+    assert packages("mlflow")["mlflow-skinny"] == packages("dev")["mlflow-skinny"]
 
 
 def test_dev_holds_all_of_ci():
