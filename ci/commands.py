@@ -298,6 +298,31 @@ COMMANDS = (
         example="bin/ci --set simulator.events=10000000 simulate --to sqlite:///big.db",
     ),
     Command(
+        "notebook",
+        "develop",
+        "a tour of data, training and gate with plots, in JupyterLab",
+        "ci.notebook:run",
+        takes="arguments",
+        arguments=(
+            Argument(
+                ("--run",),
+                "execute it here instead, and leave build/notebooks/tour.html",
+                {"action": "store_true", "dest": "headless"},
+            ),
+            Argument(
+                ("--port",),
+                "where JupyterLab listens on this machine (default: 8888)",
+                {"type": int, "default": 8888, "metavar": "N"},
+            ),
+            Argument(
+                ("--no-browser",),
+                "print the link alone",
+                {"action": "store_false", "dest": "browser"},
+            ),
+        ),
+        example="bin/ci notebook --run",
+    ),
+    Command(
         "keys",
         "develop",
         "make a key pair that signs releases; --help tells how keys are changed",

@@ -14,7 +14,7 @@ from ci.errors import PushcartError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
-ROLES = {"test": "dev", "check": "dev"}  # all other commands: ci, or $PUSHCART_ROLE
+ROLES = {"test": "dev", "check": "dev", "notebook": "dev"}  # the others: ci, or $PUSHCART_ROLE
 BARE = {"lock", "new", "services", "upgrade", "vendor"}  # these need no environment
 UNMADE = {"doctor"}  # needs none either, but takes one that is made
 SERVED_BY = {"ci": ("ci", "dev")}  # dev holds all of ci, so one environment is enough

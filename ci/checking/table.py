@@ -3,7 +3,10 @@
 from ci.checking import dependencies, groovy, kubernetes, linters, manifests, testing
 from ci.checking.check import Check
 
-PYTHON = ("ci/*.py", "model/*.py", "serving/*.py", "tests/*.py", "benchmarks/*.py")
+PYTHON = (
+    *("ci/*.py", "model/*.py", "serving/*.py", "tests/*.py", "benchmarks/*.py"),
+    "docs/notebooks/*.py",
+)
 LOCKS = ("requirements/*.lock",)
 PROTOS = (
     *("infra/templates/models.config.j2", "infra/templates/batching_parameters.txt.j2"),

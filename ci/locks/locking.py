@@ -18,7 +18,7 @@ from ci.locks.installing import install_uv, run_uv
 
 TRAINING = ("gateway", "server", "control", "deploy", "model")
 BLOCKS = {
-    "dev": (*TRAINING, "tensorflow", "dev"),
+    "dev": (*TRAINING, "tensorflow", "dev", "notebook"),
     "ci": (*TRAINING, "tensorflow"),
     "gpu": (*TRAINING, "gpu"),
     "deploy": ("gateway", "control", "deploy"),

@@ -218,6 +218,7 @@ def test_a_python_without_venv_gets_the_command_that_helps(empty, tmp_path):
         (["--offline=x", "--set", "a.b=test", "status"], "ci"),
         (["test", "tests/model", "-x"], "dev"),
         (["--profile", "quick", "check"], "dev"),
+        (["notebook", "--run"], "dev"),
     ],
 )
 def test_the_role_of_a_command_line(monkeypatch, words, role):
