@@ -13,6 +13,7 @@ import docker
 
 from ci.errors import UnavailableError
 from ci.images import UNIX, listens
+from ci.rehearsal.networks import free_network
 from ci.services import find_program
 
 START_SECONDS = 120.0
@@ -70,6 +71,7 @@ def _command(program: Path, folder: Path) -> list[str]:
         str(program),
         f"--host={address(folder)}",
         *(f"--{option}={folder}/{name}" for option, name in places.items()),
+        f"--default-address-pool=base={free_network()},size=28",  # sixteen networks that nobody has
         "--bridge=none",
         "--iptables=false",
         "--ip-forward=false",
@@ -87,9 +89,21 @@ def _running(command: list[str], folder: Path) -> Iterator[docker.DockerClient]:
         yield client
     finally:
         if client is not None:
+            _remove_networks(client)
             client.close()
         process.terminate()
         process.wait(timeout=60)
+
+
+def _remove_networks(client: docker.DockerClient) -> None:
+    """Take down the bridges that callers made: dockerd leaves them on the machine for good.
+
+    Thirty of them later no engine of this machine would find an address for a network.
+    """
+    for network in client.networks.list(filters={"type": "custom"}, greedy=True):
+        for container in network.containers:
+            container.remove(force=True)
+        network.remove()
 
 
 def _answering(process: subprocess.Popen[bytes], folder: Path) -> docker.DockerClient:
