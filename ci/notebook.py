@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +22,8 @@ from ci.workspace import digest_of, write_atomically
 
 TOUR = PROJECT / "docs/notebooks/tour.py"
 FOLDER = PROJECT / "build/notebooks"
+# What goes to and from a kernel passes ports that every user of the machine can reach.
+ENCRYPTION = "required"
 # nbconvert's page without the scripts that it loads from elsewhere, for formulas and widgets that
 # are not there, and with what a plot says to those who cannot see it.
 PAGE = """\
@@ -54,8 +55,7 @@ def run(*, headless: bool, port: int, browser: bool) -> int:
         return _leave_page(FOLDER / f"{TOUR.stem}.html")
     copy = own_copy(TOUR, FOLDER)
     say("JupyterLab starts; Ctrl-C ends it. The link with its token stands below.")
-    command = jupyter_command(copy, port, browser=browser)
-    return _become(command)
+    return _become(jupyter_command(copy, port, browser=browser))
 
 
 def own_copy(source: Path, folder: Path) -> Path:
@@ -98,7 +98,7 @@ def jupyter_command(copy: Path, port: int, *, browser: bool) -> list[str]:
         # Nothing is fetched from elsewhere, and the environment stays what its lock says.
         "LabApp.extension_manager": "readonly",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-        "KernelManager.transport": "ipc",  # see `execute`
+        "KernelManager.transport_encryption": ENCRYPTION,
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
     return [sys.executable, "-m", "jupyterlab", *options]
@@ -128,30 +128,33 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
 
     Raises:
         PushcartError: A cell failed, or the kernel died.
+        KeyboardInterrupt: The run was ended; its kernel has ended too.
     """
     progress = _Progress(notebook.cells)
-    with tempfile.TemporaryDirectory() as private:
-        # Sockets in a folder of this user alone, where TCP ports are open to all users.
-        kernel = {"transport": "ipc", "ip": f"{private}/kernel"}
-        client = NotebookClient(
-            notebook,
-            timeout=None,
-            kernel_name="python3",
-            resources={"metadata": {"path": str(folder)}},
-            config=JupyterConfig({"KernelManager": kernel}),
-            on_cell_start=progress.start,
-            on_cell_executed=progress.end,
-        )
-        try:
-            client.execute(env=command_environment(os.environ))
-        except CellExecutionError as error:
-            raise PushcartError(
-                f"{progress.where} failed: {error.ename}: {error.evalue}"
-            ) from error
-        except DeadKernelError as error:
-            raise PushcartError(
-                f"{progress.where} was not finished: its kernel died. Look whether memory is short."
-            ) from error
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        extra_arguments=["--Application.log_level=CRITICAL"],
+        resources={"metadata": {"path": str(folder)}},
+        config=JupyterConfig({"KernelManager": {"transport_encryption": ENCRYPTION}}),
+        on_cell_start=progress.start,
+        on_cell_executed=progress.end,
+    )
+    try:
+        client.execute(env=command_environment(os.environ))
+    except CellExecutionError as error:
+        raise PushcartError(
+            f"{progress.where} failed: {error.ename}: {error.evalue}\n"
+            "Run its cells one by one to look closer: `bin/ci notebook`."
+        ) from error
+    except AssertionError as error:
+        # At a signal nbclient ends the kernel, and then trips over its being gone.
+        raise KeyboardInterrupt from error
+    except DeadKernelError as error:
+        raise PushcartError(
+            f"{progress.where} was not finished: its kernel died. Is memory short?"
+        ) from error
 
 
 class _Progress:
