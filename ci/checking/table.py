@@ -1,6 +1,6 @@
 """The table of checks, in the order of their speed."""
 
-from ci.checking import dependencies, groovy, kubernetes, linters, manifests, testing
+from ci.checking import dependencies, groovy, jenkins, kubernetes, linters, manifests, testing
 from ci.checking.check import Check
 
 PYTHON = (
@@ -43,6 +43,14 @@ CHECKS = (
         linters.shellcheck,
     ),
     Check("groovy", "syntax of Jenkinsfiles", ("*Jenkinsfile",), groovy.groovy, service="groovy"),
+    Check(
+        "jenkins",
+        "steps, credentials, labels and locks of the Jenkinsfiles against the controller's set-up",
+        ("Jenkinsfile", "infra/jenkins/*.Jenkinsfile"),
+        jenkins.jenkins,
+        ("infra/jenkins/jenkins.yaml", "infra/jenkins/plugins.txt", "ci/jenkins/*"),
+        service="groovy",
+    ),
     Check(
         "kubernetes",
         "manifests by the schemas of three Kubernetes versions, and by what they must mean",

@@ -4,7 +4,7 @@ FROM ${MLFLOW_BASE}
 
 COPY requirements/mlflow.lock /opt/mlflow/
 RUN pip install --no-cache-dir --require-hashes --only-binary=:all: -r /opt/mlflow/mlflow.lock
-COPY --chmod=0555 infra/jenkins/mlflow.sh infra/jenkins/mlflow_logins.py /opt/mlflow/
+COPY infra/jenkins/mlflow.sh infra/jenkins/mlflow_logins.py /opt/mlflow/
 
 # The folder belongs to who writes into it; a new volume takes that over.
 RUN install -d -o 1000 -g 1000 /srv/mlflow

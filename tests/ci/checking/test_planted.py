@@ -92,6 +92,7 @@ def test_no_check_is_without_a_planted_defect():
     """Whoever adds a check plants a defect for it: here, or in a file that is named here."""
     elsewhere = {
         "test_dependencies.py": ("locks", "licences", "advisories"),
+        "test_jenkins.py": ("jenkins",),
         "test_kubernetes.py": ("kubernetes",),
         "test_manifests.py": ("templates", "serving", "proxy", "unit", "notices"),
         "test_planted.py": ("tests",),
