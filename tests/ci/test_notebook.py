@@ -19,7 +19,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from ci.config import PROJECT
-from ci.notebook import own_copy
+from ci.errors import UsageError
+from ci.notebook import own_copy, run
 from tests.services import free_port
 from tests.serving.servers import wait_until
 
@@ -201,6 +202,11 @@ def test_ctrl_c_ends_the_run_and_its_kernel(copy):
         assert "Traceback" not in said
         assert not any(kernel.is_running() for kernel in kernels)
     assert "first 42" in (copy.made / "tour.html").read_text()
+
+
+def test_a_port_that_cannot_be_is_refused():
+    with pytest.raises(UsageError, match="--port 70000: a port is a number from 1 to 65535"):
+        run(headless=False, port=70_000, browser=False)
 
 
 def test_a_copy_is_kept_while_its_script_is_the_same_and_put_aside_after_that(tmp_path, capsys):
