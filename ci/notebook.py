@@ -17,7 +17,7 @@ from traitlets.config import Config as JupyterConfig
 from ci.config import PROJECT
 from ci.console import duration, say
 from ci.environment import command_environment
-from ci.errors import PushcartError
+from ci.errors import PushcartError, UsageError
 from ci.workspace import digest_of, write_atomically
 
 TOUR = PROJECT / "docs/notebooks/tour.py"
@@ -49,8 +49,11 @@ def run(*, headless: bool, port: int, browser: bool) -> int:
         browser: Whether a browser is opened.
 
     Raises:
+        UsageError: There is no such port.
         PushcartError: A cell failed; the page shows how far it came.
     """
+    if not 0 < port < 65_536:
+        raise UsageError(f"--port {port}: a port is a number from 1 to 65535.")
     if headless:
         return _leave_page(FOLDER / f"{TOUR.stem}.html")
     copy = own_copy(TOUR, FOLDER)

@@ -5,7 +5,7 @@
 # that serves shoppers now? The stages are those of `bin/ci run`. Nothing is built again for this
 # notebook: each figure comes from the pipeline's own code and files.
 #
-# It takes about two minutes on two cores, and needs no network. The shop lies in a temporary
+# It takes one to two minutes on two cores, and needs no network. The shop lies in a temporary
 # folder and goes when the kernel ends.
 #
 # | part | question |

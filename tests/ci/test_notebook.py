@@ -16,9 +16,11 @@ from pathlib import Path
 import jupytext
 import psutil
 import pytest
+from bs4 import BeautifulSoup
 
 from ci.config import PROJECT
-from ci.notebook import own_copy
+from ci.errors import UsageError
+from ci.notebook import own_copy, run
 from tests.services import free_port
 from tests.serving.servers import wait_until
 
@@ -30,7 +32,7 @@ from IPython.display import display
 from matplotlib import pyplot
 
 figure, axes = pyplot.subplots()
-display(figure, metadata={"image/png": {"alt": "An empty <plot>"}})
+display(figure, metadata={"image/png": {"alt": 'An "empty" <plot>'}})
 pyplot.close(figure)
 """
 RAISES = (
@@ -163,7 +165,7 @@ def test_run_leaves_a_page_that_needs_nothing_else(copy):
     assert f"{copy.made}/tour.html" in said
     page = (copy.made / "tour.html").read_text()
     assert "first 42" in page
-    assert 'alt="An empty &lt;plot&gt;"' in page
+    assert BeautifulSoup(page, "html.parser").img["alt"] == 'An "empty" <plot>'
     assert re.findall(r"""(?:src|href)=["']https?:[^"']*""", page) == []
     assert [path.name for path in copy.made.iterdir()] == ["tour.html"]
 
@@ -200,6 +202,11 @@ def test_ctrl_c_ends_the_run_and_its_kernel(copy):
         assert "Traceback" not in said
         assert not any(kernel.is_running() for kernel in kernels)
     assert "first 42" in (copy.made / "tour.html").read_text()
+
+
+def test_a_port_that_cannot_be_is_refused():
+    with pytest.raises(UsageError, match="--port 70000: a port is a number from 1 to 65535"):
+        run(headless=False, port=70_000, browser=False)
 
 
 def test_a_copy_is_kept_while_its_script_is_the_same_and_put_aside_after_that(tmp_path, capsys):
