@@ -10,9 +10,11 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.gateway import app as gateway
 from serving.gateway.acceptor import HttpServer
+from serving.gateway.app import Api
+from serving.gateway.event_store import SqliteEventStore
 from serving.gateway.model_client import ModelClient
+from serving.gateway.recommender import Recommender, Served, clock
 from serving.gateway.shoppers import ShopperStore
 from serving.gateway.turnstile import Turnstile
 from serving.host import control
@@ -79,9 +81,9 @@ class GatewayProcess:
         clock.cancel()
 
 
-def _served(bundle: Path, digest: str) -> gateway.Served:
+def _served(bundle: Path, digest: str) -> Served:
     card = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
-    return gateway.Served(
+    return Served(
         model_version=int(bundle.name),
         digest=digest,
         top_k=card["top_k"],
@@ -94,6 +96,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="serving.gateway_process", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the released bundle")
     parser.add_argument("--users", type=Path, required=True, help="users.db of the release")
+    parser.add_argument("--events", type=Path, required=True, help="where posted events are kept")
     parser.add_argument("--digest", required=True, help="digest of the bundle")
     parser.add_argument("--task", required=True, help="name of the served model")
     parser.add_argument("--model_address", required=True, help="host:port of the model's REST API")
@@ -109,14 +112,15 @@ async def _run(options: argparse.Namespace) -> None:
     private = socket.create_server(("127.0.0.1", options.port))
     served = _served(options.bundle, options.digest)
     model = ModelClient(options.model_address, options.task, served.model_version)
-    shoppers = ShopperStore(options.users)
-    recommender = gateway.Recommender(served, model, shoppers, gateway.clock(options.at))
-    process = GatewayProcess(Turnstile(gateway.build(recommender)), public, private)
+    shoppers, live = ShopperStore(options.users), SqliteEventStore(options.events)
+    recommender = Recommender(served, model, shoppers, clock(options.at), live)
+    process = GatewayProcess(Turnstile(Api(recommender).application()), public, private)
     try:
         await process.run(options.orders)
     finally:
         await model.close()
         shoppers.close()
+        live.close()
         private.close()
 
 

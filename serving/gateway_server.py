@@ -12,8 +12,9 @@ from pathlib import Path
 
 import uvicorn
 
-from serving.gateway import app as gateway
+from serving.gateway.app import Api
 from serving.gateway.model_client import ModelClient
+from serving.gateway.recommender import Recommender, Served, clock
 from serving.gateway.shoppers import ShopperStore
 
 # What `bin/ci image` packs: the release's description beside what the gateway knows of shoppers.
@@ -22,7 +23,7 @@ USERS = "users.db"
 FINISH_SECONDS = 8
 
 
-def read_release(folder: Path) -> tuple[str, gateway.Served]:
+def read_release(folder: Path) -> tuple[str, Served]:
     """The task and the release that a folder describes.
 
     Args:
@@ -30,7 +31,7 @@ def read_release(folder: Path) -> tuple[str, gateway.Served]:
     """
     content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     task = str(content.pop("task"))
-    return task, gateway.Served(**content)
+    return task, Served(**content)
 
 
 async def serve(
@@ -40,7 +41,7 @@ async def serve(
     task, served = read_release(release)
     model = ModelClient(model_address, task, served.model_version)
     shoppers = ShopperStore(release / USERS)
-    application = gateway.build(gateway.Recommender(served, model, shoppers, gateway.clock(at)))
+    application = Api(Recommender(served, model, shoppers, clock(at))).application()
     settings = uvicorn.Config(
         application,
         host=host,

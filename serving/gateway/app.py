@@ -1,9 +1,7 @@
-"""The shopper's door: recommendations over HTTP from one release; no TensorFlow in this process."""
+"""The shopper's door: the routes of one release over HTTP; no TensorFlow in this process."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import orjson
 from starlette.applications import Starlette
@@ -12,87 +10,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from model.history import user_state
-from model.schema import PADDING_ID
-from serving.gateway.model_client import ModelClient, ModelUnavailableError
-from serving.gateway.shoppers import ShopperStore
+from serving.gateway.event_store import EventStoreError
+from serving.gateway.model_client import ModelUnavailableError
+from serving.gateway.posted_events import MOST_BYTES, PostedEventsError
+from serving.gateway.problems import MEDIA_TYPE, problem
+from serving.gateway.recommender import NotOfferedError, Recommender
 
 DEFAULT_ITEMS = 10
 LONGEST_USER_ID = 256
-
-
-@dataclass(frozen=True)
-class Served:
-    """The release behind a gateway, as its card tells it."""
-
-    model_version: int
-    digest: str
-    top_k: int
-    history_length: int
-    frequent_length: int
 
 
 class BadRequestError(Exception):
     """The shopper's request cannot be answered; the message says why."""
 
 
-def clock(fixed: float | None) -> Callable[[], float]:
-    """The moment as of which is answered: one that stands, or now."""
-    return time.time if fixed is None else lambda: fixed
+class TooLargeError(Exception):
+    """More was posted than is read."""
 
 
-class Recommender:
-    """Turns a shopper's id into the model's answer.
-
-    Args:
-        served: The release.
-        model: Line to its model server.
-        shoppers: The events packed with it.
-        clock: Present moment in seconds since 1970 UTC.
-    """
-
-    def __init__(
-        self,
-        served: Served,
-        model: ModelClient,
-        shoppers: ShopperStore,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.served = served
-        self.model = model
-        self._shoppers = shoppers
-        self._clock = clock
-
-    async def recommend(self, user_id: str, k: int) -> dict[str, Any]:
-        """The k best items for a shopper; popularity for one without history."""
-        state = user_state(
-            self._shoppers.events(user_id),
-            self._clock(),
-            self.served.history_length,
-            self.served.frequent_length,
-        )
-        answer = await self.model.recommend(
-            {name: list(values) for name, values in state._asdict().items()}
-        )
-        best = [
-            (item_id, score)
-            for item_id, score in zip(answer["item_ids"], answer["scores"], strict=True)
-            if item_id != PADDING_ID
-        ][:k]
-        return {
-            "user_id": user_id,
-            "items": self._described(best),
-            "model_version": self.served.model_version,
-            "known_items": answer["known_items"],
-        }
-
-    def _described(self, best: list[tuple[str, float]]) -> list[dict[str, Any]]:
-        titles = self._shoppers.titles([item_id for item_id, _ in best])
-        return [
-            {"item_id": item_id, "score": score}
-            | ({"title": titles[item_id]} if item_id in titles else {})
-            for item_id, score in best
-        ]
+# What is wrong with a request, and the status that tells so.
+STATUSES: Final[Mapping[type[Exception], int]] = {
+    BadRequestError: 400,
+    NotOfferedError: 404,
+    TooLargeError: 413,
+    PostedEventsError: 422,
+}
 
 
 def wanted_items(text: str | None, top_k: int) -> int:
@@ -108,57 +50,97 @@ def wanted_items(text: str | None, top_k: int) -> int:
     return int(text)
 
 
-def build(recommender: Recommender) -> Starlette:
-    """Make the application of one release."""
-    served = recommender.served
-    version_header = {"X-Model-Version": str(served.model_version)}
+async def _body(request: Request) -> bytes:
+    """The body of a request, no more of it than is allowed.
 
-    def answer(body: dict[str, Any], status: int = 200, **headers: str) -> Response:
-        return Response(
-            orjson.dumps(body), status, version_header | headers, media_type="application/json"
+    Raises:
+        TooLargeError: It is longer.
+    """
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise TooLargeError(
+                f"the body is longer than {MOST_BYTES:,} bytes; post fewer events at a time"
+            )
+    return body
+
+
+class Api:
+    """The routes of one release; each answer names it.
+
+    Args:
+        recommender: Answers for it.
+    """
+
+    def __init__(self, recommender: Recommender) -> None:
+        self._recommender = recommender
+        self._version = {"X-Model-Version": str(recommender.served.model_version)}
+
+    def application(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/v1/events", self.events, methods=["POST"]),
+                Route("/v1/users/{user_id:path}/recommendations", self.recommendations),
+                Route("/healthz", self.healthz),
+                Route("/readyz", self.readyz),
+            ],
+            exception_handlers={
+                **dict.fromkeys(STATUSES, self.refused),
+                ModelUnavailableError: self.unavailable,
+                EventStoreError: self.unavailable,
+                HTTPException: self.not_served,
+                500: self.not_served,
+            },
         )
 
-    async def recommendations(request: Request) -> Response:
+    async def recommendations(self, request: Request) -> Response:
+        """The best items for a shopper."""
         user_id = request.path_params["user_id"]
         if not 0 < len(user_id) <= LONGEST_USER_ID:
             raise BadRequestError(
                 f"the user id has {len(user_id)} characters, allowed are 1 to {LONGEST_USER_ID}"
             )
-        k = wanted_items(request.query_params.get("k"), served.top_k)
-        return answer(await recommender.recommend(user_id, k))
+        k = wanted_items(request.query_params.get("k"), self._recommender.served.top_k)
+        return self._answer(await self._recommender.recommend(user_id, k))
 
-    async def healthz(_: Request) -> Response:
-        return answer({"status": "up"})
+    async def events(self, request: Request) -> Response:
+        """Take what shoppers did; acknowledged once it is durable."""
+        return self._answer({"accepted": await self._recommender.take(await _body(request))})
 
-    async def readyz(_: Request) -> Response:
-        is_ready = await recommender.model.is_available()
+    async def healthz(self, _: Request) -> Response:
+        """Whether this process answers."""
+        return self._answer({"status": "up"})
+
+    async def readyz(self, _: Request) -> Response:
+        """Whether the model of this release is loaded too."""
+        served = self._recommender.served
+        is_ready = await self._recommender.model.is_available()
         body = {"model_version": served.model_version, "digest": served.digest}
-        return answer(
+        return self._answer(
             {"status": "ready" if is_ready else "model not available", **body},
             200 if is_ready else 503,
         )
 
-    async def refused(_: Request, error: Exception) -> Response:
-        return answer({"error": str(error)}, 400)
+    async def refused(self, _: Request, error: Exception) -> Response:
+        """What was asked for cannot be."""
+        return self._told(STATUSES[type(error)], str(error))
 
-    async def unavailable(_: Request, error: Exception) -> Response:
-        return answer({"error": str(error)}, 503, **{"Retry-After": "1"})
+    async def unavailable(self, _: Request, error: Exception) -> Response:
+        """What is needed for the answer is not there now."""
+        return self._told(503, str(error), **{"Retry-After": "1"})
 
-    async def not_served(_: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        detail = error.detail if isinstance(error, HTTPException) else "internal error"
-        return answer({"error": detail}, status)
+    async def not_served(self, _: Request, error: Exception) -> Response:
+        """No such route, or a mistake of ours."""
+        if isinstance(error, HTTPException):
+            return self._told(error.status_code, error.detail)
+        return self._told(500, "the gateway made a mistake; its log tells")
 
-    return Starlette(
-        routes=[
-            Route("/v1/users/{user_id:path}/recommendations", recommendations),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-        ],
-        exception_handlers={
-            BadRequestError: refused,
-            ModelUnavailableError: unavailable,
-            HTTPException: not_served,
-            500: not_served,
-        },
-    )
+    def _answer(self, body: dict[str, Any], status: int = 200) -> Response:
+        content = orjson.dumps(body)
+        return Response(content, status, self._version, media_type="application/json")
+
+    def _told(self, status: int, detail: str, **headers: str) -> Response:
+        body = problem(status, detail)
+        return Response(body, status, self._version | headers, media_type=MEDIA_TYPE)

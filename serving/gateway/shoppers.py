@@ -34,6 +34,11 @@ class ShopperStore:
         )
         return [Event(*row) for row in rows]
 
+    def newest(self) -> float:
+        """Moment of the newest event that was packed, seconds UTC; 0 where there is none."""
+        row = self._database.execute("SELECT max(timestamp) FROM events").fetchone()
+        return float(row[0] or 0.0)
+
     def titles(self, item_ids: list[str]) -> dict[str, str]:
         """Titles of those items that have one."""
         marks = ",".join("?" * len(item_ids))

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from typing import Literal
 
 import httpx
-import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.gateway.problems import MEDIA_TYPE, problem
 
 Mode = Literal["waiting", "serving", "relaying"]
 # Headers that belong to one connection, not to the request (RFC 9110, 7.6.1); our own server adds
@@ -120,9 +121,9 @@ async def _pass_on(to: httpx.AsyncClient, scope: Scope, receive: Receive, send: 
 
 
 async def _say(send: Send, status: int, error: str) -> None:
-    body = orjson.dumps({"error": error})
+    body = problem(status, error)
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
         (b"retry-after", b"1"),

@@ -22,6 +22,7 @@ from serving.host.verification import UnhealthyError
 
 PORTS_TRIED = 200
 ANSWER_SECONDS = 30.0
+EVENTS = "events.db"  # what shoppers did since the release was packed: of both colours
 ORDER_TROUBLE = (OSError, RefusedOrderError)
 log = logging.getLogger(__name__)
 MODELS_CONFIG = """\
@@ -157,6 +158,7 @@ class ProcessHost(Host):
             *(sys.executable, "-m", "serving.gateway_process"),
             f"--bundle={placed.bundle(self.home)}",
             f"--users={placed.users(self.home)}",
+            f"--events={self.home / EVENTS}",
             f"--digest={placed.digest}",
             f"--task={placed.task}",
             f"--model_address={LOOPBACK}:{colour.rest_port}",

@@ -90,14 +90,14 @@ def test_as_many_items_as_wanted(live_shop: Shop, query: str, count: int):
 def test_a_wrong_k_is_told_with_what_is_allowed(live_shop: Shop, k: str):
     status, _, body = recommendations(live_shop, "anna", f"?k={quote(k)}")
     assert status == 400
-    assert body["error"] == f"k is {k[:20]!r}, it must be a whole number from 1 to 5"
+    assert body["detail"] == f"k is {k[:20]!r}, it must be a whole number from 1 to 5"
 
 
 @pytest.mark.parametrize("user", ["", "x" * 257])
 def test_an_impossible_id_is_told(live_shop: Shop, user: str):
     status, _, body = recommendations(live_shop, user)
     assert status == 400
-    assert f"{len(user)} characters" in body["error"]
+    assert f"{len(user)} characters" in body["detail"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,8 @@ def test_an_impossible_id_is_told(live_shop: Shop, user: str):
 def test_what_is_not_served_is_answered_in_json(live_shop: Shop, method, path, status):
     seen, _, body = get(live_shop, path, method)
     assert seen == status
-    assert body["error"]
+    assert body["status"] == status
+    assert body["detail"]
 
 
 def test_a_head_request_has_no_body(live_shop: Shop):
@@ -135,7 +136,7 @@ def test_without_its_model_server_the_gateway_says_so(shop: Shop):
         eventually(lambda: get(shop, "/readyz")[0] == 503)
         status, headers, body = recommendations(shop, "anna")
         assert status == 503
-        assert "does not answer" in body["error"]
+        assert "does not answer" in body["detail"]
         assert headers["Retry-After"] == "1"
         assert get(shop, "/healthz")[0] == 200
     finally:

@@ -1,0 +1,104 @@
+"""Keeps posted events: durable before they are acknowledged, each id once, seen by every colour."""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Final, Protocol
+
+from model.history import Event
+from serving.gateway.posted_events import PostedEvent
+
+VERSION: Final = 1  # of the format; a release reads what the one before it wrote, and the reverse
+COLUMNS: Final = tuple(field.name for field in fields(PostedEvent))
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS events (
+  event_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, item_id TEXT NOT NULL, event_type TEXT NOT NULL,
+  timestamp REAL NOT NULL, query TEXT, position REAL, quantity REAL, price REAL,
+  model_version INTEGER
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS events_by_user ON events (user_id, timestamp);
+"""
+INSERT: Final = (
+    f"INSERT OR IGNORE INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  names of ours
+)
+BUSY_SECONDS: Final = 5.0  # another colour may be writing
+
+
+class EventStoreError(Exception):
+    """The store cannot be opened, read or written; nothing of the request was kept."""
+
+
+class EventStore(Protocol):
+    """Where posted events are kept until the shop's log has them."""
+
+    def add(self, events: Sequence[PostedEvent]) -> int:
+        """Keep events; when this returns they survive a power cut. How many ids were new."""
+
+    def events(self, user_id: str, after: float) -> list[Event]:
+        """A shopper's events later than a moment (seconds UTC), oldest first."""
+
+
+class SqliteEventStore:
+    """Events in a file that both colours of a machine share.
+
+    Args:
+        path: The database; made when it is not there.
+
+    Raises:
+        EventStoreError: It cannot be opened, or a later version wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turn = threading.Lock()  # of the threads that write
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, BUSY_SECONDS, check_same_thread=False)
+            self._reader = sqlite3.connect(path, BUSY_SECONDS)  # waits for no writer
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")  # each commit is on the disk
+            found = self._database.execute("PRAGMA user_version").fetchone()[0]
+            if found > VERSION:
+                raise EventStoreError(
+                    f"{path} has format {found}, this release reads up to {VERSION}: a later "
+                    "release wrote it. Deploy that one."
+                )
+            self._database.executescript(SCHEMA + f"PRAGMA user_version = {VERSION};")
+        except (sqlite3.Error, OSError) as error:
+            raise EventStoreError(f"{path} cannot be opened: {error}") from error
+
+    def add(self, events: Sequence[PostedEvent]) -> int:
+        """Keep events; when this returns they survive a power cut. How many ids were new.
+
+        Raises:
+            EventStoreError: They cannot be written; none is kept.
+        """
+        try:
+            with self._turn, self._database:
+                return self._database.executemany(INSERT, map(astuple, events)).rowcount
+        except sqlite3.Error as error:
+            raise EventStoreError(f"{self._path} cannot be written: {error}") from error
+
+    def events(self, user_id: str, after: float) -> list[Event]:
+        """A shopper's events later than a moment (seconds UTC), oldest first.
+
+        Raises:
+            EventStoreError: They cannot be read.
+        """
+        try:
+            rows = self._reader.execute(
+                "SELECT item_id, event_type, timestamp FROM events "
+                "WHERE user_id = ? AND timestamp > ? ORDER BY timestamp, event_id",
+                (user_id, after),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise EventStoreError(f"{self._path} cannot be read: {error}") from error
+        return [Event(*row) for row in rows]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+        with self._turn:
+            self._database.close()

@@ -1,0 +1,126 @@
+"""Turns a shopper's id into the model's answer, with what they did until this moment."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from model.history import Event, user_state
+from model.schema import PADDING_ID
+from serving.gateway.event_store import EventStore, EventStoreError
+from serving.gateway.model_client import ModelClient
+from serving.gateway.posted_events import read_events
+from serving.gateway.shoppers import ShopperStore
+
+log = logging.getLogger(__name__)
+
+
+class NotOfferedError(Exception):
+    """This gateway does not do what is asked for; the message says why."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The release behind a gateway, as its card tells it."""
+
+    model_version: int
+    digest: str
+    top_k: int
+    history_length: int
+    frequent_length: int
+
+
+def clock(fixed: float | None) -> Callable[[], float]:
+    """The moment as of which is answered: one that stands, or now."""
+    return time.time if fixed is None else lambda: fixed
+
+
+class Recommender:
+    """Turns a shopper's id into the model's answer.
+
+    Args:
+        served: The release.
+        model: Line to its model server.
+        shoppers: The events packed with it.
+        clock: Present moment in seconds since 1970 UTC.
+        live: The events that were posted since; None where none are taken.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        model: ModelClient,
+        shoppers: ShopperStore,
+        clock: Callable[[], float] = time.time,
+        live: EventStore | None = None,
+    ) -> None:
+        self.served = served
+        self.model = model
+        self._shoppers = shoppers
+        self._clock = clock
+        self._live = live
+        self._packed_until = shoppers.newest()
+
+    async def take(self, body: bytes) -> int:
+        """Keep posted events; when this returns they are durable. How many ids were new.
+
+        Raises:
+            NotOfferedError: Events are not taken here.
+            PostedEventsError: They break a rule; none was taken.
+            EventStoreError: They cannot be kept now; none was taken.
+        """
+        if self._live is None:
+            raise NotOfferedError("no events are taken here: this gateway has no store for them")
+        return await asyncio.to_thread(self._live.add, read_events(body, time.time()))
+
+    async def recommend(self, user_id: str, k: int) -> dict[str, Any]:
+        """The k best items for a shopper; popularity for one without history."""
+        at = self._clock()
+        lately, is_degraded = self._lately(user_id, at)
+        state = user_state(
+            [*self._shoppers.events(user_id), *lately],
+            at,
+            self.served.history_length,
+            self.served.frequent_length,
+        )
+        answer = await self.model.recommend(
+            {name: list(values) for name, values in state._asdict().items()}
+        )
+        best = [
+            (item_id, score)
+            for item_id, score in zip(answer["item_ids"], answer["scores"], strict=True)
+            if item_id != PADDING_ID
+        ][:k]
+        return {
+            "user_id": user_id,
+            "items": self._described(best),
+            "model_version": self.served.model_version,
+            "known_items": answer["known_items"],
+            "degraded": is_degraded,
+        }
+
+    def _lately(self, user_id: str, at: float) -> tuple[list[Event], bool]:
+        """A shopper's events since the release was packed, and whether they cannot be told.
+
+        They are as old as they are, also where the release's own events are seen from a standing
+        moment.
+        """
+        if self._live is None:
+            return [], False
+        try:
+            events = self._live.events(user_id, after=self._packed_until)
+        except EventStoreError as error:
+            log.warning("answering without what shoppers just did: %s", error)
+            return [], True
+        shift = at - time.time()
+        return [event._replace(timestamp=event.timestamp + shift) for event in events], False
+
+    def _described(self, best: list[tuple[str, float]]) -> list[dict[str, Any]]:
+        titles = self._shoppers.titles([item_id for item_id, _ in best])
+        return [
+            {"item_id": item_id, "score": score}
+            | ({"title": titles[item_id]} if item_id in titles else {})
+            for item_id, score in best
+        ]
