@@ -209,6 +209,7 @@ class ServingSettings(Section):
     batch_timeout_micros: NonNegativeInt = 1_000
     batch_threads: PositiveInt = 2
     clock: Literal["", "now", "as_of"] = ""
+    event_log: Literal["", "source"] = ""
 
     @model_validator(mode="after")
     def _one_engine(self) -> Self:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from serving.gateway.acceptor import HttpServer
 from serving.gateway.app import Api
-from serving.gateway.event_store import SqliteEventStore
+from serving.gateway.event_store import Lately, SqliteEventStore
 from serving.gateway.model_client import ModelClient
 from serving.gateway.recommender import Recommender, Served, clock
 from serving.gateway.shoppers import ShopperStore
@@ -97,6 +97,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the released bundle")
     parser.add_argument("--users", type=Path, required=True, help="users.db of the release")
     parser.add_argument("--events", type=Path, required=True, help="where posted events are kept")
+    parser.add_argument("--environment", required=True, help="whose events they are")
     parser.add_argument("--digest", required=True, help="digest of the bundle")
     parser.add_argument("--task", required=True, help="name of the served model")
     parser.add_argument("--model_address", required=True, help="host:port of the model's REST API")
@@ -112,15 +113,16 @@ async def _run(options: argparse.Namespace) -> None:
     private = socket.create_server(("127.0.0.1", options.port))
     served = _served(options.bundle, options.digest)
     model = ModelClient(options.model_address, options.task, served.model_version)
-    shoppers, live = ShopperStore(options.users), SqliteEventStore(options.events)
-    recommender = Recommender(served, model, shoppers, clock(options.at), live)
+    shoppers, store = ShopperStore(options.users), SqliteEventStore(options.events)
+    lately = Lately(store, shoppers.posted_until(options.environment))
+    recommender = Recommender(served, model, shoppers, clock(options.at), lately)
     process = GatewayProcess(Turnstile(Api(recommender).application()), public, private)
     try:
         await process.run(options.orders)
     finally:
         await model.close()
         shoppers.close()
-        live.close()
+        store.close()
         private.close()
 
 

@@ -1,6 +1,7 @@
 """Packs what a gateway must know of shoppers and items into `users.db`."""
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ def write_users(dataset: Path, target: Path) -> int:
     """Write `users.db` from a prepared dataset.
 
     Args:
-        dataset: Folder with events.parquet, users.parquet and items.parquet.
+        dataset: Folder with meta.json, events.parquet, users.parquet and items.parquet.
         target: The file to make; it must not exist.
 
     Returns:
@@ -47,9 +48,17 @@ def write_users(dataset: Path, target: Path) -> int:
             newest = int(np.argmax(kept["timestamp"].to_numpy()))
             example = user_ids[kept["user_index"][newest].as_py()]
             database.execute("INSERT INTO facts VALUES ('example_user', ?)", (example,))
+        database.executemany("INSERT INTO facts VALUES (?, ?)", _posted(dataset))
         database.executescript(INDEX)
         database.commit()
     return int(kept.num_rows)
+
+
+def _posted(dataset: Path) -> Iterator[tuple[str, str]]:
+    """Up to which posted event of each environment the dataset was prepared with."""
+    meta = json.loads((dataset / "meta.json").read_text("utf-8"))
+    for environment, number in meta.get("posted_until", {}).items():
+        yield f"posted_until:{environment}", str(number)
 
 
 def _newest_per_user(events: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from ci.config import TASK, Config
+from ci.forwarding import forward
 from ci.sources import catalogue_source, event_source, source_facts
 from ci.workspace import Workspace
 
@@ -13,16 +14,22 @@ if TYPE_CHECKING:
 
 
 REMEMBERED = ".stages/sources.json"
+POSTED = ".stages/posted.json"  # environment → number of the last posted event that the log has
 
 
 def outside(config: Config, workspace: Workspace) -> dict[str, Any]:
     """What the sources hold: a late row makes the stage run again.
+
+    What this machine's gateways took since is brought into the log first.
 
     Raises:
         DataError: A source cannot be read.
         SourceUnavailableError: A database cannot be reached or refuses.
         UsageError: A password reference leads nowhere.
     """
+    posted = forward(config)
+    if posted:
+        workspace.write_json(POSTED, posted)
     remembered = workspace.find_json(REMEMBERED) or {}
     facts = source_facts(config, remembered)
     workspace.write_json(REMEMBERED, remembered)
@@ -54,6 +61,7 @@ def run(config: Config, workspace: Workspace) -> str:
         bots = bot_cut(reader, wanted.source, prepared)
         oracle = oracle_score(reader, wanted.source, prepared, (wanted.target, wanted.target_users))
     meta = meta_of(prepared, wanted, config.shop.name, TASK, oracle=oracle, bots=bots)
+    meta["posted_until"] = workspace.find_json(POSTED) or {}
     with workspace.new_folder("dataset") as folder:
         write_dataset(folder, prepared, meta)
     with workspace.new_folder("quarantine") as folder:

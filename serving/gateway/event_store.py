@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,11 +14,12 @@ VERSION: Final = 1  # of the format; a release reads what the one before it wrot
 COLUMNS: Final = tuple(field.name for field in fields(PostedEvent))
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS events (
-  event_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, item_id TEXT NOT NULL, event_type TEXT NOT NULL,
-  timestamp REAL NOT NULL, query TEXT, position REAL, quantity REAL, price REAL,
-  model_version INTEGER
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS events_by_user ON events (user_id, timestamp);
+  number INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
+  item_id TEXT NOT NULL, event_type TEXT NOT NULL, timestamp REAL NOT NULL, query TEXT,
+  position REAL, quantity REAL, price REAL, model_version INTEGER
+);
+CREATE INDEX IF NOT EXISTS events_by_user ON events (user_id, number);
+CREATE TABLE IF NOT EXISTS forwarded (log TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 """
 INSERT: Final = (
     f"INSERT OR IGNORE INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  names of ours
@@ -36,8 +37,29 @@ class EventStore(Protocol):
     def add(self, events: Sequence[PostedEvent]) -> int:
         """Keep events; when this returns they survive a power cut. How many ids were new."""
 
-    def events(self, user_id: str, after: float) -> list[Event]:
-        """A shopper's events later than a moment (seconds UTC), oldest first."""
+    def events(self, user_id: str, after: int) -> list[Event]:
+        """A shopper's events with a number above `after`, oldest first."""
+
+
+@dataclass(frozen=True)
+class Lately:
+    """What shoppers did since a release was packed.
+
+    Attributes:
+        store: Has all that was posted.
+        number: Of the last event that the release was packed with.
+    """
+
+    store: EventStore
+    number: int = 0
+
+    def events(self, user_id: str) -> list[Event]:
+        """A shopper's later events, oldest first.
+
+        Raises:
+            EventStoreError: They cannot be read.
+        """
+        return self.store.events(user_id, self.number)
 
 
 class SqliteEventStore:
@@ -81,8 +103,10 @@ class SqliteEventStore:
         except sqlite3.Error as error:
             raise EventStoreError(f"{self._path} cannot be written: {error}") from error
 
-    def events(self, user_id: str, after: float) -> list[Event]:
-        """A shopper's events later than a moment (seconds UTC), oldest first.
+    def events(self, user_id: str, after: int) -> list[Event]:
+        """A shopper's events with a number above `after`, oldest first.
+
+        Numbers are given as events come; a release knows up to which it was packed with them.
 
         Raises:
             EventStoreError: They cannot be read.
@@ -90,12 +114,36 @@ class SqliteEventStore:
         try:
             rows = self._reader.execute(
                 "SELECT item_id, event_type, timestamp FROM events "
-                "WHERE user_id = ? AND timestamp > ? ORDER BY timestamp, event_id",
+                "WHERE user_id = ? AND number > ? ORDER BY timestamp, number",
                 (user_id, after),
             ).fetchall()
         except sqlite3.Error as error:
             raise EventStoreError(f"{self._path} cannot be read: {error}") from error
         return [Event(*row) for row in rows]
+
+    def waiting(self, log: str, most: int) -> list[tuple[int, PostedEvent]]:
+        """The events, with their numbers, that a log has not got yet; the oldest of them first.
+
+        Args:
+            log: Names the log.
+            most: How many at once.
+        """
+        rows = self._reader.execute(
+            f"SELECT number, {', '.join(COLUMNS)} FROM events WHERE number > ? "  # noqa: S608  names of ours
+            "ORDER BY number LIMIT ?",
+            (self.forwarded(log), most),
+        )
+        return [(number, PostedEvent(*values)) for number, *values in rows]
+
+    def forwarded(self, log: str) -> int:
+        """The number up to which a log has all events."""
+        row = self._reader.execute("SELECT number FROM forwarded WHERE log = ?", (log,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def mark_forwarded(self, log: str, number: int) -> None:
+        """Remember that a log has all events up to a number."""
+        with self._turn, self._database:
+            self._database.execute("INSERT OR REPLACE INTO forwarded VALUES (?, ?)", (log, number))
 
     def close(self) -> None:
         """Let go of the file."""

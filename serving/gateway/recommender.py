@@ -9,7 +9,7 @@ from typing import Any
 
 from model.history import Event, user_state
 from model.schema import PADDING_ID
-from serving.gateway.event_store import EventStore, EventStoreError
+from serving.gateway.event_store import EventStoreError, Lately
 from serving.gateway.model_client import ModelClient
 from serving.gateway.posted_events import read_events
 from serving.gateway.shoppers import ShopperStore
@@ -45,7 +45,7 @@ class Recommender:
         model: Line to its model server.
         shoppers: The events packed with it.
         clock: Present moment in seconds since 1970 UTC.
-        live: The events that were posted since; None where none are taken.
+        lately: What shoppers did since it was packed; None where no events are taken.
     """
 
     def __init__(
@@ -54,14 +54,13 @@ class Recommender:
         model: ModelClient,
         shoppers: ShopperStore,
         clock: Callable[[], float] = time.time,
-        live: EventStore | None = None,
+        lately: Lately | None = None,
     ) -> None:
         self.served = served
         self.model = model
         self._shoppers = shoppers
         self._clock = clock
-        self._live = live
-        self._packed_until = shoppers.newest()
+        self._lately = lately
 
     async def take(self, body: bytes) -> int:
         """Keep posted events; when this returns they are durable. How many ids were new.
@@ -71,14 +70,14 @@ class Recommender:
             PostedEventsError: They break a rule; none was taken.
             EventStoreError: They cannot be kept now; none was taken.
         """
-        if self._live is None:
+        if self._lately is None:
             raise NotOfferedError("no events are taken here: this gateway has no store for them")
-        return await asyncio.to_thread(self._live.add, read_events(body, time.time()))
+        return await asyncio.to_thread(self._lately.store.add, read_events(body, time.time()))
 
     async def recommend(self, user_id: str, k: int) -> dict[str, Any]:
         """The k best items for a shopper; popularity for one without history."""
         at = self._clock()
-        lately, is_degraded = self._lately(user_id, at)
+        lately, is_degraded = self._done_lately(user_id, at)
         state = user_state(
             [*self._shoppers.events(user_id), *lately],
             at,
@@ -101,16 +100,16 @@ class Recommender:
             "degraded": is_degraded,
         }
 
-    def _lately(self, user_id: str, at: float) -> tuple[list[Event], bool]:
+    def _done_lately(self, user_id: str, at: float) -> tuple[list[Event], bool]:
         """A shopper's events since the release was packed, and whether they cannot be told.
 
         They are as old as they are, also where the release's own events are seen from a standing
         moment.
         """
-        if self._live is None:
+        if self._lately is None:
             return [], False
         try:
-            events = self._live.events(user_id, after=self._packed_until)
+            events = self._lately.events(user_id)
         except EventStoreError as error:
             log.warning("answering without what shoppers just did: %s", error)
             return [], True

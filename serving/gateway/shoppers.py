@@ -34,10 +34,11 @@ class ShopperStore:
         )
         return [Event(*row) for row in rows]
 
-    def newest(self) -> float:
-        """Moment of the newest event that was packed, seconds UTC; 0 where there is none."""
-        row = self._database.execute("SELECT max(timestamp) FROM events").fetchone()
-        return float(row[0] or 0.0)
+    def posted_until(self, environment: str) -> int:
+        """Number of the last posted event of an environment that was packed; 0 for none."""
+        name = f"posted_until:{environment}"
+        row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else 0
 
     def titles(self, item_ids: list[str]) -> dict[str, str]:
         """Titles of those items that have one."""

@@ -159,6 +159,7 @@ class ProcessHost(Host):
             f"--bundle={placed.bundle(self.home)}",
             f"--users={placed.users(self.home)}",
             f"--events={self.home / EVENTS}",
+            f"--environment={self.record.environment}",
             f"--digest={placed.digest}",
             f"--task={placed.task}",
             f"--model_address={LOOPBACK}:{colour.rest_port}",

@@ -48,7 +48,7 @@ def test_what_a_shopper_did_comes_back_in_its_order(store):
     assert store.events("anna", after=0) == [
         Event("item1", "click", 1.0), Event("item3", "click", 3.0)
     ]  # fmt: skip
-    assert store.events("anna", after=1.0) == [Event("item3", "click", 3.0)]
+    assert store.events("anna", after=1) == [Event("item1", "click", 1.0)]  # the second to come
     assert store.events("nobody", after=0) == []
 
 
@@ -78,7 +78,7 @@ def test_threads_may_post_at_once(store):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(store.events("anna", after=-1)) == 100
+    assert len(store.events("anna", after=0)) == 100
 
 
 def test_what_was_acknowledged_survives_a_kill(path):
@@ -102,6 +102,24 @@ def test_what_was_acknowledged_survives_a_kill(path):
         assert {f"{name}-{number}" for number in range(count)} <= {one for (one,) in kept}
     assert store.add([PostedEvent("blue-0", "anna", "item1", "click", 0.0)]) == 0
     store.close()
+
+
+def test_a_log_gets_each_event_in_the_order_they_came(store):
+    store.add([event(3), event(1), event(2)])
+    waiting = store.waiting("the log", most=2)
+    assert [(number, one.event_id) for number, one in waiting] == [(1, "e3"), (2, "e1")]
+    assert store.waiting("the log", most=2) == waiting  # until it is said that the log has them
+    store.mark_forwarded("the log", 2)
+    assert [one.event_id for _, one in store.waiting("the log", most=2)] == ["e2"]
+    store.mark_forwarded("the log", 3)
+    assert (store.waiting("the log", most=2), store.forwarded("the log")) == ([], 3)
+    assert len(store.waiting("another log", most=9)) == 3
+
+
+def test_what_was_posted_comes_out_as_it_went_in(store):
+    whole = PostedEvent("e", "anna", "", "search", 5.5, "rot", 1.0, 2.0, 3.5, 7)
+    store.add([whole])
+    assert store.waiting("log", most=1) == [(1, whole)]
 
 
 def test_each_commit_is_written_through_to_the_disk(store):
@@ -128,4 +146,4 @@ def test_a_full_disk_keeps_none_of_the_post(store):
     store._database.execute("PRAGMA max_page_count = 4")
     with pytest.raises(EventStoreError, match="cannot be written"):
         store.add([event(number) for number in range(5_000)])
-    assert store.events("anna", after=-1) == []
+    assert store.events("anna", after=0) == []
