@@ -1,4 +1,4 @@
-"""What is told in two languages is told alike in both: parts, code, tables, lists and links."""
+"""What is told in two languages is told alike in both: parts, code, figures, tables and links."""
 
 import pytest
 
@@ -21,6 +21,12 @@ def test_a_page_and_its_translation_say_the_same(english, chinese):
     assert found == [], "\n" + "\n".join(found)
 
 
+def test_every_translated_page_is_held_to_its_english_one():
+    pages = {f"docs/zh/{page.name}" for page in (PROJECT / "docs" / "zh").iterdir()}
+    pages |= {page.name for page in PROJECT.glob("*.zh.md")}
+    assert pages - {chinese for _, chinese in PAIRS} == set(), "add them to PAIRS"
+
+
 ENGLISH, CHINESE = "guide.md", "zh/guide.md"
 
 GUIDE = """# Guide
@@ -29,7 +35,11 @@ English · [中文](zh/guide.md)
 
 Look at [the end](#the-end), [data](data.md#where-it-lies) and [a paper](https://example.com/a#b).
 
+![How it goes](flow.svg)
+
 ## Begin
+
+`bin/ci run` takes 3 minutes on 2 cores, and says what it does.
 
 ```console
 $ bin/ci run
@@ -52,7 +62,11 @@ TRANSLATION = """# 指南
 
 参见[论文](https://example.com/a#b)、[数据](../data.md#where-it-lies)和[结尾](#结尾)。
 
+![流程](../flow.svg)
+
 ## 开始
+
+在 2 个核心上，`bin/ci run` 需要 3 分钟，并说明自己在做什么。
 
 ```console
 $ bin/ci run
@@ -105,6 +119,22 @@ PLANTED = {
     "fragment of another heading": (CHINESE, "#结尾", "#开始", "guide.md#结尾 is missing"),
     "heading renamed": (ENGLISH, "## The end", "## Finally", "“Guide”: #the-end leads nowhere"),
     "untranslated page": (CHINESE, "(#结尾)", "(../guide.md#the-end)", "guide.md#结尾 is missing"),
+    "image left out": (CHINESE, "![流程](../flow.svg)", "", "the image ../flow.svg is missing"),
+    "image gone": (CHINESE, "../flow.svg", "flow.svg", "“指南”: flow.svg leads nowhere"),
+    "option translated": (
+        CHINESE,
+        "`bin/ci run` 需",
+        "`bin/ci 运行` 需",
+        "inline code 'bin/ci run'",
+    ),
+    "name made up": (CHINESE, "自己在", "`train` 在", "inline code 'train' has no counterpart"),
+    "figure out of date": (ENGLISH, "3 minutes", "4 minutes", "the figure 4 is missing"),
+    "not translated": (
+        CHINESE,
+        "在 2 个核心上，`bin/ci run` 需要 3 分钟，并说明自己在做什么。",
+        "`bin/ci run` takes 3 minutes on 2 cores, and says what it does.",
+        "“开始” (guide.md, “Begin”): ' takes 3 minutes on 2 cores, and says what it does.' has no",
+    ),
     "no switch in English": (ENGLISH, "English · [中文](zh/guide.md)", "", "guide.md, at its top"),
     "no switch in Chinese": (
         CHINESE,
@@ -118,7 +148,8 @@ PLANTED = {
 @pytest.fixture
 def book(tmp_path):
     (tmp_path / "zh").mkdir()
-    for name, text in {ENGLISH: GUIDE, CHINESE: TRANSLATION, "data.md": DATA}.items():
+    pages = {ENGLISH: GUIDE, CHINESE: TRANSLATION, "data.md": DATA, "flow.svg": "<svg/>"}
+    for name, text in pages.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     return Translations(tmp_path, [(ENGLISH, CHINESE)])
 

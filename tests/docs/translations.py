@@ -1,14 +1,21 @@
-"""Holds a page and its translation together: the same headings, code, tables, lists and links."""
+"""Holds a page and its translation together: the same headings, code, figures, tables and links."""
 
 import posixpath
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from tests.docs.pages import Section, read_page
 
 SWITCH_LINES = 5  # the language switch stands right below the title
+FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+HAN = re.compile(r"[\u4e00-\u9fff]")
+WORD = re.compile(r"(?<!\S)[A-Za-z]+[,;:.]?(?!\S)")  # neither a file nor a version
+A_SENTENCE = 4  # words; fewer may be a name that both languages share
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Translations:
         return [
             f"{page}, {_named(section)}: {unquote(link)} leads nowhere; mend path or fragment."
             for section in sections
-            for link in section.links
+            for link in section.links + section.images
             if not self._leads_somewhere(*_target(page, link))
         ]
 
@@ -65,15 +72,19 @@ class Translations:
         return place.is_file() and fragment in [section.anchor for section in read_page(place)]
 
     def _links(self, english: str, ours: Section, chinese: str, theirs: Section) -> list[str]:
-        """Links by their number, not their order: another language has another order of words."""
-        wanted = Counter(self._translated(*_target(english, link)) for link in ours.links)
-        seen = Counter(_target(chinese, link) for link in theirs.links)
+        """Links and images that only one of the two has."""
+        links = _unpaired(
+            (self._translated(*_target(english, link)) for link in ours.links),
+            (_target(chinese, link) for link in theirs.links),
+        )
+        images = _unpaired(
+            (_target(english, image) for image in ours.images),
+            (_target(chinese, image) for image in theirs.images),
+        )
         return [
-            f"the link {_written(chinese, *target)} is missing; add it."
-            for target in (wanted - seen).elements()
-        ] + [
-            f"the link {_written(chinese, *target)} has no counterpart; remove it or mend it."
-            for target in (seen - wanted).elements()
+            f"the {kind} {_written(chinese, *target)} {what}"
+            for kind, targets in (("link", links), ("image", images))
+            for target, what in targets
         ]
 
     def _translated(self, path: str, fragment: str) -> tuple[str, str]:
@@ -123,7 +134,24 @@ def _contents(ours: Section, theirs: Section) -> list[str]:
         found.append(
             f"lists of [kind, items] {theirs.lists}, not {ours.lists}; translate every item."
         )
-    return found
+    spans = _unpaired(ours.spans, theirs.spans)
+    found += [f"the inline code {span!r} {what}" for span, what in spans]
+    # No more than that: a month is a word in English and a figure in Chinese.
+    figures = Counter(FIGURE.findall(ours.prose)) - Counter(FIGURE.findall(theirs.prose))
+    found += [f"the figure {figure} is missing; write it as it is." for figure in figures]
+    return found + [
+        f"{line!r} has no word of Chinese; translate it."
+        for line in theirs.prose.splitlines()
+        if len(WORD.findall(line)) >= A_SENTENCE and not HAN.search(line)
+    ]
+
+
+def _unpaired(here: Iterable[Any], there: Iterable[Any]) -> list[tuple[Any, str]]:
+    """What only one of the languages has, by its number: the order of words may differ."""
+    wanted, seen = Counter(here), Counter(there)
+    missing = [(one, "is missing; add it as it is.") for one in (wanted - seen).elements()]
+    surplus = (seen - wanted).elements()
+    return missing + [(one, "has no counterpart; remove it or mend it.") for one in surplus]
 
 
 def _first_difference(code: tuple[str, str], other: tuple[str, str]) -> str:
