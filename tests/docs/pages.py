@@ -64,6 +64,23 @@ def read_page(path: Path) -> list[Section]:
     return sections
 
 
+def read_tables(text: str) -> list[list[list[str]]]:
+    """Each table of a page: its rows without the head, their cells as written."""
+    tables: list[list[list[str]]] = []
+    tokens = iter(MARKDOWN.parse(text))
+    for token in tokens:
+        match token.type:
+            case "tbody_open":
+                tables.append([])
+            case "tr_open":
+                row: list[str] = []
+            case "td_open":
+                row.append(next(tokens).content)
+            case "tr_close" if row:  # the head has `th`
+                tables[-1].append(row)
+    return tables
+
+
 def _begun(level: int, heading: list[Any], anchors: Counter[str]) -> Section:
     """A new section; the second heading of a name gets `-1` behind its anchor, as on GitHub."""
     title = "".join(part.content for part in heading)
