@@ -1,5 +1,6 @@
 """The README tells the truth: its commands run, its output is theirs, its table is ours."""
 
+import json
 import re
 
 import pytest
@@ -29,13 +30,16 @@ def by_stage(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory) -> str:
+def shop(tmp_path_factory):
     # Defaults alone: what the template's pipeline.toml shows, whatever a shop has made of it.
     shop = open_shop(tmp_path_factory.mktemp("readme"), "demo", settings="")
-    try:
-        return shop.ci("run")
-    finally:
-        shop.stop()
+    yield shop
+    shop.stop()
+
+
+@pytest.fixture(scope="module")
+def printed(shop) -> str:
+    return shop.ci("run")
 
 
 def test_the_shown_run_is_what_the_command_prints(printed):
@@ -46,6 +50,12 @@ def test_the_shown_run_is_what_the_command_prints(printed):
 def test_the_default_shop_is_promoted_with_its_bots_found(printed):
     assert "verdict   PROMOTE" in printed
     assert "20 planted bots: precision 1.00, recall 1.00" in printed
+
+
+def test_the_answer_shown_on_the_start_page_has_the_fields_of_a_real_one(shop, printed):
+    page = (PROJECT / "docs" / "start.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r'^\{"user_id":"nobody".*', page, re.MULTILINE)
+    assert list(json.loads(shown)) == list(shop.recommend("nobody"))
 
 
 def test_the_table_of_stages_is_the_pipelines():

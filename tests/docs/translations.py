@@ -13,7 +13,7 @@ from tests.docs.pages import Section, read_page
 
 SWITCH_LINES = 5  # the language switch stands right below the title
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
-HAN = re.compile(r"[\u4e00-\u9fff]")
+CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")  # letters and punctuation
 WORD = re.compile(r"(?<!\S)[A-Za-z]+[,;:.]?(?!\S)")  # neither a file nor a version
 A_SENTENCE = 4  # words; fewer may be a name that both languages share
 
@@ -142,7 +142,7 @@ def _contents(ours: Section, theirs: Section) -> list[str]:
     return found + [
         f"{line!r} has no word of Chinese; translate it."
         for line in theirs.prose.splitlines()
-        if len(WORD.findall(line)) >= A_SENTENCE and not HAN.search(line)
+        if len(WORD.findall(line)) >= A_SENTENCE and not CHINESE.search(line)
     ]
 
 
