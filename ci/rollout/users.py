@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.schema import EVENT_TYPES, ItemColumn
-from serving.gateway.shoppers import INDEX, SCHEMA
+from serving.gateway.shoppers import INDEX, ITEM_FACTS, SCHEMA
 
 # The frequent items count over all that is packed, in training over all that there is: the two
 # agree for every shopper with no more events than this. A wholesaler's 2,000 take 2 ms to read.
@@ -43,7 +44,8 @@ def write_users(dataset: Path, target: Path) -> int:
             database.executemany(
                 "INSERT INTO events VALUES (?, ?, ?, ?)", _rows(part, user_ids, item_ids)
             )
-        database.executemany("INSERT INTO items VALUES (?, ?)", _titles(items, item_ids))
+        marks = ", ".join("?" * (1 + len(ITEM_FACTS)))
+        database.executemany(f"INSERT INTO items VALUES ({marks})", _facts(items))  # noqa: S608  marks
         if kept.num_rows:
             newest = int(np.argmax(kept["timestamp"].to_numpy()))
             example = user_ids[kept["user_index"][newest].as_py()]
@@ -84,9 +86,16 @@ def _rows(
         yield user_ids[user], item_ids[item - 1], EVENT_TYPES[kind - 1], float(timestamp)
 
 
-def _titles(items: pa.Table, item_ids: list[str]) -> Iterator[tuple[str, Any]]:
-    if ItemColumn.TITLE not in items.column_names:
-        return
-    for item_id, title in zip(item_ids, items[ItemColumn.TITLE].to_pylist(), strict=True):
-        if title:
-            yield item_id, title
+def _facts(items: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """What the catalogue tells of the items, those of which it tells anything."""
+    nothing = [None] * items.num_rows
+    there = items.column_names
+    columns = [items[name].to_pylist() if name in there else nothing for name in ITEM_FACTS]
+    for item_id, *values in zip(items[ItemColumn.ITEM_ID].to_pylist(), *columns, strict=True):
+        told = [value if _is_told(value) else None for value in values]
+        if any(value is not None for value in told):
+            yield item_id, *told
+
+
+def _is_told(value: Any) -> bool:
+    return value not in ("", None) and not (isinstance(value, float) and math.isnan(value))

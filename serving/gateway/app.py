@@ -14,10 +14,10 @@ from serving.gateway.event_store import EventStoreError
 from serving.gateway.model_client import ModelUnavailableError
 from serving.gateway.posted_events import MOST_BYTES, PostedEventsError
 from serving.gateway.problems import MEDIA_TYPE, problem
-from serving.gateway.recommender import NotOfferedError, Recommender
+from serving.gateway.recommender import NotOfferedError, Recommender, UnknownItemError
 
 DEFAULT_ITEMS = 10
-LONGEST_USER_ID = 256
+LONGEST_ID = 256
 
 
 class BadRequestError(Exception):
@@ -32,6 +32,7 @@ class TooLargeError(Exception):
 STATUSES: Final[Mapping[type[Exception], int]] = {
     BadRequestError: 400,
     NotOfferedError: 404,
+    UnknownItemError: 404,
     TooLargeError: 413,
     PostedEventsError: 422,
 }
@@ -48,6 +49,20 @@ def wanted_items(text: str | None, top_k: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= top_k):
         raise BadRequestError(f"k is {text[:20]!r}, it must be a whole number from 1 to {top_k}")
     return int(text)
+
+
+def _id(request: Request, kind: str) -> str:
+    """The id of a user or an item in the path.
+
+    Raises:
+        BadRequestError: It is empty or too long.
+    """
+    found: str = request.path_params[f"{kind}_id"]
+    if not 0 < len(found) <= LONGEST_ID:
+        raise BadRequestError(
+            f"the {kind} id has {len(found)} characters, allowed are 1 to {LONGEST_ID}"
+        )
+    return found
 
 
 async def _body(request: Request) -> bytes:
@@ -83,6 +98,7 @@ class Api:
             routes=[
                 Route("/v1/events", self.events, methods=["POST"]),
                 Route("/v1/users/{user_id:path}/recommendations", self.recommendations),
+                Route("/v1/items/{item_id:path}/similar", self.similar),
                 Route("/healthz", self.healthz),
                 Route("/readyz", self.readyz),
             ],
@@ -97,13 +113,16 @@ class Api:
 
     async def recommendations(self, request: Request) -> Response:
         """The best items for a shopper."""
-        user_id = request.path_params["user_id"]
-        if not 0 < len(user_id) <= LONGEST_USER_ID:
-            raise BadRequestError(
-                f"the user id has {len(user_id)} characters, allowed are 1 to {LONGEST_USER_ID}"
-            )
-        k = wanted_items(request.query_params.get("k"), self._recommender.served.top_k)
-        return self._answer(await self._recommender.recommend(user_id, k))
+        user_id = _id(request, "user")
+        return self._answer(await self._recommender.recommend(user_id, self._wanted(request)))
+
+    async def similar(self, request: Request) -> Response:
+        """The best items for somebody who looks at one."""
+        item_id = _id(request, "item")
+        return self._answer(await self._recommender.similar(item_id, self._wanted(request)))
+
+    def _wanted(self, request: Request) -> int:
+        return wanted_items(request.query_params.get("k"), self._recommender.served.top_k)
 
     async def events(self, request: Request) -> Response:
         """Take what shoppers did; acknowledged once it is durable."""

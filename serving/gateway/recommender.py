@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.history import Event, user_state
-from model.schema import PADDING_ID
+from model.history import Event, UserState, user_state
+from model.schema import PADDING_ID, VIEW
 from serving.gateway.event_store import EventStoreError, Lately
 from serving.gateway.model_client import ModelClient
 from serving.gateway.posted_events import read_events
@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 
 class NotOfferedError(Exception):
     """This gateway does not do what is asked for; the message says why."""
+
+
+class UnknownItemError(Exception):
+    """The release does not know an item."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +88,43 @@ class Recommender:
             self.served.history_length,
             self.served.frequent_length,
         )
-        answer = await self.model.recommend(
-            {name: list(values) for name, values in state._asdict().items()}
-        )
-        best = [
-            (item_id, score)
-            for item_id, score in zip(answer["item_ids"], answer["scores"], strict=True)
-            if item_id != PADDING_ID
-        ][:k]
+        answer = await self._ask(state)
         return {
             "user_id": user_id,
-            "items": self._described(best),
+            "items": self._described(_listed(answer)[:k]),
             "model_version": self.served.model_version,
             "known_items": answer["known_items"],
             "degraded": is_degraded,
         }
+
+    async def similar(self, item_id: str, k: int) -> dict[str, Any]:
+        """The k best items for somebody who has just looked at one, without that one.
+
+        Raises:
+            UnknownItemError: The model does not know the item.
+        """
+        at = self._clock()
+        looked = [Event(item_id, VIEW, at - 1.0)]
+        answer = await self._ask(
+            user_state(looked, at, self.served.history_length, self.served.frequent_length)
+        )
+        if not answer["known_items"]:
+            raise UnknownItemError(
+                f"this release knows no item {item_id[:50]!r}; it learns of it when it is trained "
+                "on events of it"
+            )
+        others = [pair for pair in _listed(answer) if pair[0] != item_id]
+        return {
+            "item_id": item_id,
+            "items": self._described(others[:k]),
+            "model_version": self.served.model_version,
+            "degraded": False,
+        }
+
+    async def _ask(self, state: UserState) -> dict[str, Any]:
+        return await self.model.recommend(
+            {name: list(values) for name, values in state._asdict().items()}
+        )
 
     def _done_lately(self, user_id: str, at: float) -> tuple[list[Event], bool]:
         """A shopper's events since the release was packed, and whether they cannot be told.
@@ -117,9 +143,14 @@ class Recommender:
         return [event._replace(timestamp=event.timestamp + shift) for event in events], False
 
     def _described(self, best: list[tuple[str, float]]) -> list[dict[str, Any]]:
-        titles = self._shoppers.titles([item_id for item_id, _ in best])
+        known = self._shoppers.items([item_id for item_id, _ in best])
         return [
-            {"item_id": item_id, "score": score}
-            | ({"title": titles[item_id]} if item_id in titles else {})
+            {"item_id": item_id, "score": score, **known.get(item_id, {})}
             for item_id, score in best
         ]
+
+
+def _listed(answer: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The items of the model's answer with their scores, best first, without padding."""
+    pairs = zip(answer["item_ids"], answer["scores"], strict=True)
+    return [(item_id, score) for item_id, score in pairs if item_id != PADDING_ID]

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 
 import pytest
 import yaml
@@ -37,7 +38,8 @@ PLACES = {
     "staging": "staging",
     "production": "production",
 }
-SYSTEM_KEYS = ("workflow", "stages")
+SYSTEM_KEYS = ("workflow", "stages", "variables")
+PLANS = PROJECT / "tests/ci/jenkins/plans"  # what the Jenkinsfile does on each occasion
 SECRET = re.compile(r"\$\{\{ secrets\.(\w+) \}\}")
 # What a credential is called as a variable, and the two lines that lay a key where SSH takes it.
 VARIABLES = {
@@ -117,6 +119,25 @@ def order_faults(jobs: dict[str, dict]) -> list[str]:
     return [] if ran == expected else [f"main runs {ran}, not {expected}"]
 
 
+def planned(occasion: str) -> list[list[str]]:
+    """What `bin/ci` gets on an occasion under Jenkins."""
+    plan = (PLANS / f"{occasion}.txt").read_text("utf-8")
+    (options,) = re.findall(r"CI_OPTIONS = (.+)", plan)
+    lines = re.findall(r"\$ bin/ci (.*?)(?:  ←.*)?$", plan, re.MULTILINE)
+    return [shlex.split(line.replace("$CI_OPTIONS", options)) for line in lines]
+
+
+def plan_faults(jobs: dict[str, dict]) -> list[str]:
+    """Where the lines are not those of the Jenkinsfile."""
+    found = []
+    for occasion, names in (("pull-request", CHANGE), ("main", MAIN)):
+        ran = [words_of(step["run"], jobs[name]) for name in names for step in steps_of(jobs[name])]
+        ran = [words for words in ran if words]
+        if ran != planned(occasion):
+            found.append(f"{occasion}: the lines are {ran}, Jenkins' are {planned(occasion)}")
+    return found
+
+
 def refused(words: list[str]) -> list[str]:
     """Why `bin/ci` would not take the words."""
     try:
@@ -171,7 +192,7 @@ def shape_faults(jobs: dict[str, dict]) -> list[str]:
 
 def faults(text: str) -> list[str]:
     jobs = jobs_of(text)
-    looks = (shape_faults, order_faults, line_faults, change_faults)
+    looks = (shape_faults, order_faults, plan_faults, line_faults, change_faults)
     return [fault for look in looks for fault in look(jobs)]
 
 
@@ -218,6 +239,21 @@ def test_a_person_lets_production_out():
     assert "required reviewers" in PAGE  # a setting of GitHub's, in no file
 
 
+def test_a_newer_push_ends_the_build_of_a_change_and_nothing_of_main():
+    github, gitlab = (yaml.safe_load(text) for text in (GITHUB, GITLAB))
+    group = "github.event_name == 'pull_request' && github.ref || github.run_id"
+    assert group in github["concurrency"]["group"]  # of main: one a run, so none is ended
+    assert github["concurrency"]["cancel-in-progress"] is True
+    assert gitlab["workflow"]["auto_cancel"] == {"on_new_commit": "interruptible"}
+    assert [name for name, job in jobs_of(GITLAB).items() if "interruptible" in job] == ["change"]
+
+
+@pytest.mark.parametrize(("code", "green"), [(0, True), (11, True), (10, False), (3, False)])
+def test_the_end_of_the_shell_line_lets_only_inconclusive_pass(code, green):
+    line = f"(exit {code}){UNDECIDED_IS_GREEN}"
+    assert (subprocess.run(["bash", "-e", "-c", line], check=False).returncode == 0) is green
+
+
 def test_a_change_that_cannot_be_decided_is_not_red():
     (verdict,) = [s["run"] for s in steps_of(jobs_of(GITHUB)["change"]) if "verdict" in s["run"]]
     assert verdict.endswith(UNDECIDED_IS_GREEN)
@@ -234,6 +270,8 @@ def test_a_change_that_cannot_be_decided_is_not_red():
         ("deploy --environment production", "deploy --environment staging", "deploys to staging"),
         ("needs: [model]", "needs: [check]", "package: waits for"),
         ("bin/ci $CI_OPTIONS gate", "bin/ci gate", "not the options of main"),
+        ("--set check.advisories=required check", "check", "pull-request: the lines are"),
+        ("--profile quick reference", "reference", "main: the lines are"),
         ("bin/ci $CI_OPTIONS image", "bin/ci $CI_OPTIONS image --force", "--force"),
     ],
 )

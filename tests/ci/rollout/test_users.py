@@ -1,5 +1,6 @@
 """What is packed of shoppers, row by row, and that a gateway reads the same."""
 
+import contextlib
 import sqlite3
 
 import numpy as np
@@ -36,13 +37,47 @@ def test_events_are_read_back_oldest_first_in_words(packed):
     store.close()
 
 
-def test_titles_are_read_back_where_there_are_some(packed):
+def test_what_is_known_of_items_is_read_back(packed):
     store = ShopperStore(packed)
-    assert store.titles(["item1", "item2", "item3", "gone"]) == {
-        "item1": "Item 1",
-        "item3": "Item 3",
+    assert store.items(["item1", "item2", "item3", "gone"]) == {
+        "item1": {"title": "Item 1"},
+        "item3": {"title": "Item 3"},
     }
-    assert store.titles([]) == {}
+    assert store.items([]) == {}
+    store.close()
+
+
+def test_every_fact_of_the_catalogue_is_told_and_no_gap(tmp_path):
+    folder = tmp_path / "dataset"
+    write_dataset(folder)
+    facts = {
+        "item_id": ["item1", "item2", "item3", "item4"],
+        "title": ["Lamp", "", None, None],
+        "category": ["light", "light", None, None],
+        "brand": [None, "Lumen", None, None],
+        "price": pa.array([2.5, float("nan"), None, 0.0], pa.float32()),
+        "train_count": [3, 2, 1, 1],
+    }
+    pq.write_table(pa.table(facts), folder / "items.parquet")
+    write_users(folder, tmp_path / "users.db")
+    store = ShopperStore(tmp_path / "users.db")
+    assert store.items(["item1", "item2", "item3", "item4"]) == {
+        "item1": {"title": "Lamp", "category": "light", "price": 2.5},
+        "item2": {"category": "light", "brand": "Lumen"},
+        "item4": {"price": 0.0},
+    }
+    store.close()
+
+
+def test_a_release_that_was_packed_before_items_had_more_than_a_title_is_read(tmp_path):
+    path = tmp_path / "users.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            "CREATE TABLE items (item_id TEXT PRIMARY KEY, title TEXT NOT NULL) WITHOUT ROWID;"
+            "INSERT INTO items VALUES ('item1', 'Lamp');"
+        )
+    store = ShopperStore(path)
+    assert store.items(["item1"]) == {"item1": {"title": "Lamp"}}
     store.close()
 
 

@@ -65,6 +65,30 @@ def test_titles_are_told_where_known(live_shop: Shop):
         assert item.get("title") == (f"Item {number}" if number % 2 else None)
 
 
+def test_similar_items_are_those_for_somebody_who_looks_at_one(live_shop: Shop):
+    status, headers, body = get(live_shop, "/v1/items/item7/similar?k=3")
+    wanted = expected(live_shop, [Event("item7", "view", time.time() - 1.0)])
+    others = [item_id for item_id in wanted["item_ids"] if item_id != "item7"]
+    assert status == 200
+    assert [one["item_id"] for one in body["items"]] == others[:3]
+    assert (body["item_id"], body["model_version"], body["degraded"]) == ("item7", 1, False)
+    assert headers["X-Model-Version"] == "1"
+
+
+def test_an_item_that_the_release_does_not_know_has_no_similar_ones(live_shop: Shop):
+    status, headers, body = get(live_shop, "/v1/items/brand%20new/similar")
+    assert status == 404
+    assert headers["content-type"] == "application/problem+json"
+    assert body["detail"].startswith("this release knows no item 'brand new'")
+
+
+@pytest.mark.parametrize("path", ["/v1/items//similar", f"/v1/items/{'x' * 257}/similar"])
+def test_an_impossible_item_is_told(live_shop: Shop, path: str):
+    status, _, body = get(live_shop, path)
+    assert status == 400
+    assert "allowed are 1 to 256" in body["detail"]
+
+
 def test_an_unknown_shopper_gets_what_is_popular(live_shop: Shop):
     status, _, body = recommendations(live_shop, "nobody knows me")
     assert status == 200
