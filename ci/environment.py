@@ -121,9 +121,19 @@ def ready_python(role: str) -> str | None:
 
 
 def is_ready(folder: Path) -> bool:
-    """Tell whether an environment was finished and its interpreter still exists."""
+    """Tell whether an environment was finished and its interpreter still exists.
+
+    Raises:
+        UsageError: It belongs to somebody else, or its interpreter does.
+    """
     # The interpreter may be gone: a system upgrade leaves the link of the environment dangling.
-    return (folder / "complete").exists() and (folder / "bin" / "python").exists()
+    try:
+        return (folder / "complete").exists() and (folder / "bin" / "python").exists()
+    except PermissionError as error:
+        raise UsageError(
+            f"The environment {folder} cannot be used by you: {error}. Set PUSHCART_VENV_DIR to a "
+            "folder of your own."
+        ) from None
 
 
 def _make_role(role: str, arguments: list[str]) -> str:

@@ -1,6 +1,7 @@
 """`bin/ci` from an empty state: real pip and uv against a small index, in a copy of the project."""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ci import environment
+from ci.errors import UsageError
 from tests.clones import witnessed
 from tests.wheels import lock_line
 
@@ -230,3 +232,16 @@ def test_a_role_from_outside_is_for_the_pipeline_not_for_its_tests(monkeypatch):
     monkeypatch.setenv("PUSHCART_ROLE", "gpu")
     assert environment.role_of(["train"]) == "gpu"
     assert environment.role_of(["test"]) == "dev"
+
+
+def test_an_environment_of_somebody_else_is_named_with_the_way_out(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)  # root may read everything
+    try:
+        with pytest.raises(UsageError, match="cannot be used by you: .*Set PUSHCART_VENV_DIR"):
+            environment.is_ready(closed / "ci-py311-0")
+    finally:
+        os.seteuid(user)
