@@ -241,7 +241,7 @@ def test_an_environment_of_somebody_else_is_named_with_the_way_out(tmp_path):
     if user == 0:
         os.seteuid(pwd.getpwnam("nobody").pw_uid)  # root may read everything
     try:
-        with pytest.raises(UsageError, match="cannot be used by you: .*Set PUSHCART_VENV_DIR"):
+        with pytest.raises(UsageError, match=r"cannot be used by you: .*Set PUSHCART_VENV_DIR"):
             environment.is_ready(closed / "ci-py311-0")
     finally:
         os.seteuid(user)
