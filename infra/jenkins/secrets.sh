@@ -36,7 +36,7 @@ key_pair() {
   if [ -s "$1" ]; then
     echo "kept    $1"
   else
-    rm -f "$1" "$1.part" "$1.part.pub"
+    rm -f "$1" "$1.pub" "$1.part" "$1.part.pub"
     ssh-keygen -q -t ed25519 -N '' -C "$1" -f "$1.part"
     mv "$1.part" "$1"
     rm "$1.part.pub"

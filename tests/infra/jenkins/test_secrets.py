@@ -1,6 +1,7 @@
 """secrets.sh: every secret that compose.yaml hands out, made once, for its owner alone."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -68,6 +69,37 @@ def test_a_second_run_changes_nothing(made):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert "made" not in said
     assert "  shop-database: " not in said
+
+
+def test_a_key_that_is_made_anew_has_a_public_half_of_its_own(made):
+    folder, _ = made
+    old = (folder / "agent-key.pub").read_text()
+    (folder / "agent-key").unlink()
+    (folder / "mlflow-password").write_text("")  # a run that was cut off
+    said = run(folder)
+    command = ["ssh-keygen", "-y", "-f", folder / "agent-key"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert (folder / "agent-key.pub").read_text() == shown != old
+    assert len((folder / "mlflow-password").read_text()) == 48
+    assert re.findall(r"^made +(\S+)", said, re.MULTILINE) == ["mlflow-password", "agent-key"]
+
+
+def test_another_user_is_told_why_not(tmp_path):
+    if os.geteuid() == 1000:
+        pytest.skip(f"{NOT_RUN_HERE} this is the user that may")
+    other = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
+    done = subprocess.run(
+        ["sh", "-s", "--", str(tmp_path / "secrets")],
+        input=SCRIPT.read_text("utf-8"),  # the other user may not read it where it lies
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        **other,
+    )
+    assert done.returncode == 2
+    assert "run as user 1000" in done.stderr
+    assert not (tmp_path / "secrets").exists()
 
 
 def test_what_the_compose_file_names_is_what_it_hands_out():
