@@ -187,3 +187,5 @@ STAGES = (
     ),
 )
 STAGE = {stage.name: stage for stage in STAGES}
+# Not on the way from events to a release: `run` leaves them out.
+BESIDE = ("check", "reference")

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ci.config import Config
-from ci.pipeline import STAGES, Stage
+from ci.pipeline import BESIDE, STAGES, Stage
 from ci.reuse import failure_record, record_of, setting_of
 from ci.workspace import Workspace
-
-BESIDE = ("check", "reference")  # stages that are not on the way from events to a release
 
 State = Literal["done", "verdict", "failed", "outdated", "not run"]
 
