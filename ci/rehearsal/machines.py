@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from ci.errors import UnavailableError
 from ci.rehearsal import host_image
 
 BOOT_SECONDS = 120.0  # a boot takes seconds; a busy machine makes it many more
+UP = ("running", "degraded")
 LABEL = "pushcart.rehearsal"
 SHOPPERS = 8080  # where a host's proxy listens
 # Root without CAP_SYS_RESOURCE (itself in a container, or on some build machines) may not start a
@@ -105,14 +107,10 @@ def wait_until_up(engine: docker.DockerClient, host: Host) -> str:
     Raises:
         UnavailableError: It does not come up.
     """
-    deadline = time.monotonic() + BOOT_SECONDS
-    state = ""
-    while time.monotonic() < deadline:
-        # Without --wait: before its bus stands, systemd refuses to be waited for.
-        state = _say(engine, host, "systemctl is-system-running")
-        if state in {"running", "degraded"}:
-            return state
-        time.sleep(0.05)
+    # Without --wait: before its bus stands, systemd refuses to be waited for.
+    state = _say_until(engine, host, "systemctl is-system-running", UP.__contains__)
+    if state in UP:
+        return state
     log = engine.api.logs(host.container, tail=40).decode(errors="replace")
     raise UnavailableError(f"{host.name} did not come up ({state}):\n{log}")
 
@@ -123,8 +121,17 @@ def failed_units(engine: docker.DockerClient, host: Host) -> str:
 
 
 def public_key(engine: docker.DockerClient, host: Host) -> str:
-    """The host's own public key, read on the host: nobody in between can have put another."""
-    return _say(engine, host, "cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub")
+    """The host's own public key, read on the host: nobody in between can have put another.
+
+    Raises:
+        UnavailableError: The host does not tell it.
+    """
+    read = "cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub"
+    # A busy engine was seen to give nothing: such a host would be a stranger to every command.
+    key = _say_until(engine, host, read, lambda said: said.startswith("ssh-ed25519 "))
+    if not key.startswith("ssh-ed25519 "):
+        raise UnavailableError(f"{host.name} does not tell its public key: `{read}` said {key!r}.")
+    return key
 
 
 def remove(engine: docker.DockerClient, host: Host) -> None:
@@ -133,6 +140,18 @@ def remove(engine: docker.DockerClient, host: Host) -> None:
         engine.api.remove_container(host.container, force=True, v=True)
     with contextlib.suppress(NotFound):
         engine.api.remove_volume(host.container, force=True)
+
+
+def _say_until(
+    engine: docker.DockerClient, host: Host, command: str, is_good: Callable[[str], bool]
+) -> str:
+    """What a command on a host says once it is good, or the last it said in `BOOT_SECONDS`."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    said = _say(engine, host, command)
+    while not is_good(said) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        said = _say(engine, host, command)
+    return said
 
 
 def _say(engine: docker.DockerClient, host: Host, command: str) -> str:
