@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ci.config import Config
-from ci.sources import SIMULATOR, event_source
+from ci.sources import SAME, SIMULATOR, event_source
 from model.data.sources import Source
 from serving.gateway.event_store import SqliteEventStore
 from serving.gateway.posted_events import PostedEvent
 from serving.host.process_host import EVENTS
 
 AT_ONCE: Final = 10_000
-SOURCE: Final = "source"
 
 
 def forward(config: Config) -> dict[str, int]:
@@ -35,7 +34,7 @@ def forward(config: Config) -> dict[str, int]:
 
 
 def _is_wanted(config: Config) -> bool:
-    return config.data.source == SIMULATOR or config.serving.event_log == SOURCE
+    return config.data.source == SIMULATOR or config.serving.event_log == SAME
 
 
 def _stores(config: Config) -> Iterator[tuple[str, SqliteEventStore]]:

@@ -16,9 +16,7 @@ CARRIED = {
     name: stage.name
     for stage in STAGES
     for name in stage.writes
-    if stage.name not in {"check", "report"}
-    and any(name in STAGE[later].reads for later in PACKING)
-    and not name.endswith(".json")
+    if any(name in STAGE[later].reads for later in PACKING) and not name.endswith(".json")
 }
 
 

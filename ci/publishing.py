@@ -15,9 +15,8 @@ from ci.evaluating.per_user import LIVE, write_scores
 from ci.evaluating.pseudonyms import pseudonyms, read_salt
 from ci.pipeline import STAGE
 from ci.stages import evaluate, export, prepare
-from ci.workspace import digest_of, remove, write_atomically
+from ci.workspace import digest_of, remove, size_of, write_atomically
 
-MAKES_MODEL = ("prepare", "train", "export")
 PER_USER = "per_user.parquet"
 
 
@@ -54,11 +53,11 @@ def publish(config: Config, live: Baseline | None) -> Made:
     try:
         facts = _draw(config, home)
         begun = _begun(config, home)
-        for name in MAKES_MODEL:
+        for name in runner.MAKES_CHALLENGER:
             runner.run_stage(STAGE[name], begun, runner.workspace_of(begun))
         facts["live"] = _figures_of_live(begun, home, live)
         _write_facts(home, facts)
-        size = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
+        size = size_of(home)
         return Made(_point_to(config, home), facts, size)
     finally:
         remove(home)
@@ -132,8 +131,8 @@ def _point_to(config: Config, home: Path) -> str:
     if not stored.exists():
         home.chmod(0o755)
         home.rename(stored)
-    before = known.digest if known and known.digest != digest else (known.before if known else "")
-    reference.point_to(config, reference.Published(digest, before))
-    if known and known.before and known.before not in (digest, before):
-        artifacts.drop(config, known.before)
+    if known is None or known.digest != digest:
+        reference.point_to(config, reference.Published(digest, known.digest if known else ""))
+        if known and known.before not in ("", digest):
+            artifacts.drop(config, known.before)
     return digest

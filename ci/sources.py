@@ -7,11 +7,13 @@ from urllib.parse import urlsplit
 from ci import reference
 from ci.config import Config, read_secret
 from ci.simulating import ensure_shop
+from ci.workspace import Workspace
 from model.data.columns import choose_event_columns, choose_item_columns
 from model.data.sources import Source, glance
 
 SIMULATOR = "simulator"
-SAME = "source"  # the log's own rows describe their items
+SAME = "source"  # the same table as the event log: of the catalogue, of posted events
+REMEMBERED = ".stages/sources.json"
 
 
 def event_source(config: Config) -> Source:
@@ -72,18 +74,18 @@ def _address(config: Config, url: str) -> str:
     return f"sqlite:///{path}" + (f"?{parts.query}" if parts.query else "")
 
 
-def source_facts(config: Config, remembered: dict[str, Any]) -> dict[str, Any]:
+def source_facts(config: Config, workspace: Workspace) -> dict[str, Any]:
     """Fingerprints of the event log and the catalogue.
 
     Args:
         config: Names them.
-        remembered: What was found last time; brought up to date in place. Files that look as they
-            did then are not read again.
+        workspace: Remembers what was found: files that look as they did are not read again.
 
     Raises:
         DataError: A source cannot be read.
         SourceUnavailableError: Its server cannot be reached or refuses.
     """
+    remembered = workspace.find_json(REMEMBERED) or {}
     facts = {}
     for name, source in (("events", event_source(config)), ("catalogue", catalogue_source(config))):
         if source is None:
@@ -93,6 +95,7 @@ def source_facts(config: Config, remembered: dict[str, Any]) -> dict[str, Any]:
         if look["files"] is None or known is None or known["look"] != look:
             remembered[name] = {"look": look, "facts": _fingerprint(name, source, config)}
         facts[name] = remembered[name]["facts"]
+    workspace.write_json(REMEMBERED, remembered)
     return facts
 
 

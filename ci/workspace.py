@@ -123,6 +123,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def digest_of(path: Path) -> str:
     """`sha256:` of a file, or of a folder's sorted (relative path, sha256) pairs."""
     if path.is_file():

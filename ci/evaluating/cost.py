@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ci.config import PROJECT
 from ci.errors import PushcartError
+from ci.workspace import size_of
 
 # 30 pairs of 40 requests: under 10 s at 3 ms a request, and the median of the ratio of a bundle to
 # itself stays within a few per cent on a busy machine.
@@ -88,11 +89,6 @@ def ratio_of(challenger: npt.ArrayLike, live: npt.ArrayLike, seed: int) -> Ratio
     medians = np.median(ratios[chosen], axis=1)
     lower, upper = np.quantile(medians, [0.025, 0.975])
     return Ratio(float(np.median(ratios)), float(lower), float(upper))
-
-
-def size_of(bundle: Path) -> int:
-    """Bytes of all files of a bundle."""
-    return sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
 
 
 def _figures(

@@ -26,11 +26,14 @@ from ci.jenkins.plan import script_of, variables_of
 from ci.jenkins.recording import Answer, Call, record
 from ci.jenkins.scenarios import Scenario
 from ci.jenkins.workspaces import Desk, carry, check_out, matching
+from ci.workspace import size_of
 
 # What every login has; the names of proxies and of a package index, where the machine needs them.
 LOGIN: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME")
-NETWORK: Final = ("http_proxy", "https_proxy", "no_proxy", "pip_index_url", "pip_cert")
-NETWORK_TOO: Final = ("uv_index_url", "uv_default_index", "ssl_cert_file", "docker_host")
+NETWORK: Final = (
+    *("http_proxy", "https_proxy", "no_proxy", "ssl_cert_file", "docker_host"),
+    *("pip_index_url", "pip_cert", "uv_index_url", "uv_default_index"),
+)
 ENVIRONMENTS: Final = "PUSHCART_VENV_DIR"  # made once for all workspaces, as agents keep theirs
 
 
@@ -228,7 +231,7 @@ class Build:
         count = carry(scene.place, patterns, self.desk.stashes / name)
         if not count:
             raise StageFailedError(f"stash {name}: no file matches {patterns}")
-        size = sum(path.stat().st_size for path in matching(self.desk.stashes / name, "**"))
+        size = size_of(self.desk.stashes / name)
         say(f"  stash {name}: {count} files, {size / 1e3:,.0f} kB")
 
     def unstash(self, call: Call, scene: "Scene") -> None:
@@ -314,7 +317,7 @@ STEPS: Final[dict[str, Callable[[Build, Call, Scene], None]]] = {
 
 def _login(surroundings: Mapping[str, str]) -> dict[str, str]:
     """What a login on an agent has, whatever else the caller's terminal knows."""
-    wanted = {*LOGIN, *(name for word in (*NETWORK, *NETWORK_TOO) for name in (word, word.upper()))}
+    wanted = {*LOGIN, *(name for word in NETWORK for name in (word, word.upper()))}
     env = {name: value for name, value in surroundings.items() if name in wanted}
     return {**env, ENVIRONMENTS: surroundings.get(ENVIRONMENTS) or str(PROJECT / ".venv")}
 

@@ -7,7 +7,7 @@ from ci import artifacts, registry
 from ci.config import PROJECT, TASK, Config
 from ci.errors import UnavailableError, UsageError
 from ci.own_code import own_digests
-from ci.workspace import Workspace, digest_of
+from ci.workspace import Workspace, digest_of, size_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ def run(config: Config, workspace: Workspace) -> str:
         # The number depends on the digest, so the folder gets its name last.
         made.rename(folder / str(version))
     bundle = workspace.path("bundle") / str(version)
-    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    size = size_of(bundle)
     content = {"model_version": version, "digest": digest, "bytes": size}
     workspace.write_json("bundle.json", {**content, "path": f"bundle/{version}"})
     return f"version {version}, {size / 1e6:.1f} MB, {digest[:19]}…, {dataset.items:,} items"

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from model.data.preparing import Preparation
 
 
-REMEMBERED = ".stages/sources.json"
 POSTED = ".stages/posted.json"  # environment → number of the last posted event that the log has
 
 
@@ -30,10 +29,7 @@ def outside(config: Config, workspace: Workspace) -> dict[str, Any]:
     posted = forward(config)
     if posted:
         workspace.write_json(POSTED, posted)
-    remembered = workspace.find_json(REMEMBERED) or {}
-    facts = source_facts(config, remembered)
-    workspace.write_json(REMEMBERED, remembered)
-    return facts
+    return source_facts(config, workspace)
 
 
 def run(config: Config, workspace: Workspace) -> str:

@@ -6,6 +6,7 @@ from ci import artifacts, reference
 from ci.baseline import find_baseline
 from ci.config import Config
 from ci.own_code import own_digests
+from ci.sources import source_facts
 from ci.workspace import Workspace
 
 
@@ -14,12 +15,9 @@ def outside(config: Config, workspace: Workspace) -> dict[str, Any]:
 
     The budget is that of a pull request, whatever the other stages of this build spend.
     """
-    from ci.sources import source_facts  # noqa: PLC0415
-
-    remembered = workspace.find_json(".stages/sources.json") or {}
     live = find_baseline(config)
     return {
-        **source_facts(config, remembered),
+        **source_facts(config, workspace),
         "model": config.model.model_dump(mode="json"),
         "live": live.digest if live else None,
         **own_digests(config.model.rungs),

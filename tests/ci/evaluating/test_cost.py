@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from ci.errors import PushcartError
-from ci.evaluating.cost import measure_cost, ratio_of, size_of
+from ci.evaluating.cost import measure_cost, ratio_of
 from ci.evaluating.cost_worker import single_requests
+from ci.workspace import size_of
 from model.bundle.export import export_bundle
 from model.schema import Input
 from tests.tiny import LENGTHS, LINEAGE, VOCABULARY, copy_bundle, export_tiny, requests, tiny_model

@@ -1,11 +1,11 @@
 """A training whose agent was lost goes on from its checkpoint on another agent."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.rollout_shop import eventually
 from tests.shop import Shop, open_shop
 
 NETWORK = """
@@ -42,18 +42,11 @@ def checkpoints(folder: Path) -> list[Path]:
     return list((folder / "shared/one/checkpoints").glob("*/dnn-????????????????.npz"))
 
 
-def wait_for(condition, seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
-
-
 def test_another_agent_goes_on_where_the_lost_one_was(agents, tmp_path):
     first, second = agents
     first.ci("prepare")
     lost = first.start("train")
-    wait_for(lambda: checkpoints(tmp_path) or lost.poll() is not None)
+    eventually(lambda: checkpoints(tmp_path) or lost.poll() is not None, seconds=120)
     lost.kill()
     lost.communicate()
     assert checkpoints(tmp_path), "it ended before it had a checkpoint"
