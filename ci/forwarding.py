@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ci.config import Config
+from ci.errors import UnavailableError
 from ci.sources import SAME, SIMULATOR, event_source
 from model.data.sources import Source
-from serving.gateway.event_store import SqliteEventStore
+from serving.gateway.event_store import EventStoreError, SqliteEventStore
 from serving.gateway.posted_events import PostedEvent
 from serving.host.process_host import EVENTS
 
@@ -27,10 +28,14 @@ def forward(config: Config) -> dict[str, int]:
     Raises:
         DataError: The log is no database, or lacks a column.
         SourceUnavailableError: The database cannot be reached or refuses.
+        UnavailableError: What the gateways keep cannot be read.
     """
     if config.options.reference or not _is_wanted(config):
         return {}
-    return {name: _forward(config, store) for name, store in _stores(config)}
+    try:
+        return {name: _forward(config, store) for name, store in _stores(config)}
+    except EventStoreError as error:
+        raise UnavailableError(f"What shoppers did cannot be read: {error}") from error
 
 
 def _is_wanted(config: Config) -> bool:

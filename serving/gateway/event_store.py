@@ -1,8 +1,9 @@
 """Keeps posted events: durable before they are acknowledged, each id once, seen by every colour."""
 
+import contextlib
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final, Protocol
@@ -23,6 +24,9 @@ CREATE TABLE IF NOT EXISTS forwarded (log TEXT PRIMARY KEY, number INTEGER NOT N
 """
 INSERT: Final = (
     f"INSERT OR IGNORE INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  names of ours
+)
+WAITING: Final = (
+    f"SELECT number, {', '.join(COLUMNS)} FROM events WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608  names of ours
 )
 BUSY_SECONDS: Final = 5.0  # another colour may be writing
 
@@ -75,7 +79,7 @@ class SqliteEventStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._turn = threading.Lock()  # of the threads that write
-        try:
+        with self._told("opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, BUSY_SECONDS, check_same_thread=False)
             self._reader = sqlite3.connect(path, BUSY_SECONDS)  # waits for no writer
@@ -88,8 +92,6 @@ class SqliteEventStore:
                     "release wrote it. Deploy that one."
                 )
             self._database.executescript(SCHEMA + f"PRAGMA user_version = {VERSION};")
-        except (sqlite3.Error, OSError) as error:
-            raise EventStoreError(f"{path} cannot be opened: {error}") from error
 
     def add(self, events: Sequence[PostedEvent]) -> int:
         """Keep events; when this returns they survive a power cut. How many ids were new.
@@ -97,11 +99,8 @@ class SqliteEventStore:
         Raises:
             EventStoreError: They cannot be written; none is kept.
         """
-        try:
-            with self._turn, self._database:
-                return self._database.executemany(INSERT, map(astuple, events)).rowcount
-        except sqlite3.Error as error:
-            raise EventStoreError(f"{self._path} cannot be written: {error}") from error
+        with self._told("written"), self._turn, self._database:
+            return self._database.executemany(INSERT, map(astuple, events)).rowcount
 
     def events(self, user_id: str, after: int) -> list[Event]:
         """A shopper's events with a number above `after`, oldest first.
@@ -111,14 +110,12 @@ class SqliteEventStore:
         Raises:
             EventStoreError: They cannot be read.
         """
-        try:
+        with self._told("read"):
             rows = self._reader.execute(
                 "SELECT item_id, event_type, timestamp FROM events "
                 "WHERE user_id = ? AND number > ? ORDER BY timestamp, number",
                 (user_id, after),
             ).fetchall()
-        except sqlite3.Error as error:
-            raise EventStoreError(f"{self._path} cannot be read: {error}") from error
         return [Event(*row) for row in rows]
 
     def waiting(self, log: str, most: int) -> list[tuple[int, PostedEvent]]:
@@ -127,23 +124,40 @@ class SqliteEventStore:
         Args:
             log: Names the log.
             most: How many at once.
+
+        Raises:
+            EventStoreError: They cannot be read.
         """
-        rows = self._reader.execute(
-            f"SELECT number, {', '.join(COLUMNS)} FROM events WHERE number > ? "  # noqa: S608  names of ours
-            "ORDER BY number LIMIT ?",
-            (self.forwarded(log), most),
-        )
+        with self._told("read"):
+            rows = self._reader.execute(WAITING, (self.forwarded(log), most)).fetchall()
         return [(number, PostedEvent(*values)) for number, *values in rows]
 
     def forwarded(self, log: str) -> int:
-        """The number up to which a log has all events."""
-        row = self._reader.execute("SELECT number FROM forwarded WHERE log = ?", (log,)).fetchone()
+        """The number up to which a log has all events.
+
+        Raises:
+            EventStoreError: It cannot be read.
+        """
+        with self._told("read"):
+            query = "SELECT number FROM forwarded WHERE log = ?"
+            row = self._reader.execute(query, (log,)).fetchone()
         return int(row[0]) if row else 0
 
     def mark_forwarded(self, log: str, number: int) -> None:
-        """Remember that a log has all events up to a number."""
-        with self._turn, self._database:
+        """Remember that a log has all events up to a number.
+
+        Raises:
+            EventStoreError: It cannot be written.
+        """
+        with self._told("written"), self._turn, self._database:
             self._database.execute("INSERT OR REPLACE INTO forwarded VALUES (?, ?)", (log, number))
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise EventStoreError(f"{self._path} cannot be {what}: {error}") from error
 
     def close(self) -> None:
         """Let go of the file."""

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from ci.config import Options, load_config
+from ci.errors import UnavailableError
 from ci.forwarding import forward
 from model.schema import DataError
 from serving.gateway.event_store import SqliteEventStore
@@ -145,3 +146,14 @@ def test_a_file_is_no_log_to_append_to(log, tmp_path):
     with pytest.raises(DataError, match="can be appended to a database only"):
         forward(configured(url=str(tmp_path / "events.parquet")))
     assert store.forwarded(str(tmp_path / "events.parquet")) == 0
+
+
+def test_a_store_that_cannot_be_read_is_told_without_a_traceback(log):
+    configured, store, _ = log
+    store.close()
+    path = configured().environment_state("local") / EVENTS
+    for file in path.parent.glob(f"{EVENTS}*"):
+        file.unlink()
+    path.write_bytes(b"no database at all, but long enough to look like one" * 20)
+    with pytest.raises(UnavailableError, match="What shoppers did cannot be read"):
+        forward(configured())
